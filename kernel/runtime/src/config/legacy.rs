@@ -1,0 +1,208 @@
+//! Reads what the original system's files and environment said, in our words.
+//!
+//! Its five `config.yaml` files have the keys http, websocket, services, kafka,
+//! postgres, redis, `log_level`, expire and port. What means something here is
+//! moved to where it belongs; the rest is named in a warning and dropped.
+
+use serde_json::{Map, Value, json};
+
+/// The environment names of the original, and where their values belong.
+pub(super) const ENVIRONMENT: [(&str, &[&str]); 8] = [
+    ("POSTGRES_USER", &["postgres", "user"]),
+    ("POSTGRES_PASSWORD", &["postgres", "password"]),
+    ("POSTGRES_DB", &["postgres", "db"]),
+    ("REDIS_PASSWORD", &["redis", "password"]),
+    ("JWT_SECRET", &["jwt_secret"]),
+    ("JWT_SECRET_PREVIOUS", &["jwt_secret_previous"]),
+    ("SERVICE_TOKEN", &["process", "service_token"]),
+    ("DATABASE_URL", &["postgres", "url"]),
+];
+
+/// Keys that the original's sections may have and that mean nothing here.
+const WITHOUT_MEANING: [&str; 10] = [
+    "websocket",
+    "topic",
+    "topics",
+    "group_id",
+    "groupid",
+    "group",
+    "sslmode",
+    "driver",
+    "timeout",
+    "pool_size",
+];
+
+/// Translates the tree of one file. `known` says whether a path of keys exists in
+/// this process's own configuration. Returns a warning for each key dropped.
+pub(super) fn translate(tree: Value, known: &dyn Fn(&[&str]) -> bool) -> (Value, Vec<String>) {
+    let Value::Object(file) = tree else {
+        return (tree, Vec::new());
+    };
+    let mut out = Translation {
+        known,
+        tree: Map::new(),
+        warnings: Vec::new(),
+    };
+    for (key, value) in file {
+        out.top(&key, value);
+    }
+    (Value::Object(out.tree), out.warnings)
+}
+
+struct Translation<'a> {
+    known: &'a dyn Fn(&[&str]) -> bool,
+    tree: Map<String, Value>,
+    warnings: Vec<String>,
+}
+
+impl Translation<'_> {
+    fn top(&mut self, key: &str, value: Value) {
+        let folded = key.to_lowercase();
+        match (folded.as_str(), value) {
+            ("log_level" | "loglevel", level) => self.put(&["process", "log", "level"], level, key),
+            ("expire", span) => self.put(&["expire"], span, key),
+            ("port", port) => self.put(&["listen"], listen(&port), key),
+            ("http", Value::Object(http)) => self.http(http),
+            ("postgres", Value::Object(section)) => self.section("postgres", section),
+            ("redis", Value::Object(section)) => self.section("redis", section),
+            ("kafka", Value::Object(section)) => self.section("kafka", section),
+            ("services", Value::Object(services)) => {
+                for (service, address) in services {
+                    let name = service.to_lowercase();
+                    let name = name
+                        .trim_end_matches("service")
+                        .trim_end_matches(['-', '_']);
+                    let name = match name {
+                        "users" => "user",
+                        "sessions" => "session",
+                        "room" => "rooms",
+                        "messages" => "message",
+                        name => name,
+                    };
+                    self.put(
+                        &["services", name],
+                        address_of(address),
+                        &format!("services.{service}"),
+                    );
+                }
+            }
+            (_, value) => self.put(&[key], value, key),
+        }
+    }
+
+    fn http(&mut self, section: Map<String, Value>) {
+        let (mut host, mut port) = (None, None);
+        for (key, value) in section {
+            match key.to_lowercase().as_str() {
+                "host" => host = value.as_str().map(str::to_owned),
+                "port" => port = Some(value),
+                "addr" | "address" => self.put(&["http", "listen"], value, "http.address"),
+                _ => self.put(&["http", &key], value, &format!("http.{key}")),
+            }
+        }
+        if let Some(port) = port {
+            let listen = match host.as_deref() {
+                None | Some("" | "localhost") => listen(&port),
+                Some(host) => json!(format!("{host}:{}", plain(&port))),
+            };
+            self.put(&["http", "listen"], listen, "http.port");
+        }
+    }
+
+    fn section(&mut self, name: &str, section: Map<String, Value>) {
+        for (key, value) in section {
+            let whole = format!("{name}.{key}");
+            let folded = key.to_lowercase();
+            match (name, folded.as_str()) {
+                ("postgres", "username") => self.put(&[name, "user"], value, &whole),
+                ("postgres", "dbname" | "database" | "db_name" | "name") => {
+                    self.put(&[name, "db"], value, &whole);
+                }
+                ("kafka", "broker" | "address" | "addr" | "addresses" | "hosts") => {
+                    self.put(&[name, "brokers"], value, &whole);
+                }
+                ("postgres" | "redis", "addr" | "address") => {
+                    let text = plain(&value);
+                    let (host, port) = text.rsplit_once(':').unwrap_or((&text, ""));
+                    self.put(&[name, "host"], json!(host), &whole);
+                    if !port.is_empty() {
+                        self.put(&[name, "port"], json!(port), &whole);
+                    }
+                }
+                (_, folded) => self.put(&[name, folded], value, &whole),
+            }
+        }
+    }
+
+    /// Puts a value where it belongs. A key of the original that has no place here
+    /// is warned about; any other goes through, for the typed reader to refuse.
+    fn put(&mut self, path: &[&str], value: Value, said: &str) {
+        let original = said.split('.').next().is_some_and(|top| {
+            matches!(
+                top.to_lowercase().as_str(),
+                "http"
+                    | "websocket"
+                    | "services"
+                    | "kafka"
+                    | "postgres"
+                    | "redis"
+                    | "log_level"
+                    | "loglevel"
+                    | "expire"
+                    | "port"
+            )
+        });
+        let meaningless = said
+            .split('.')
+            .any(|part| WITHOUT_MEANING.contains(&part.to_lowercase().as_str()));
+        if !(self.known)(path) && (original || meaningless) {
+            self.warnings.push(said.to_owned());
+            return;
+        }
+        insert(&mut self.tree, path, value);
+    }
+}
+
+/// Sets the value at a path of keys, making the objects on the way.
+pub(super) fn insert(tree: &mut Map<String, Value>, path: &[&str], value: Value) {
+    match path {
+        [] => {}
+        [key] => {
+            tree.insert((*key).to_owned(), value);
+        }
+        [key, rest @ ..] => {
+            let inner = tree.entry(*key).or_insert_with(|| json!({}));
+            if !inner.is_object() {
+                *inner = json!({});
+            }
+            if let Value::Object(inner) = inner {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn listen(port: &Value) -> Value {
+    let port = plain(port);
+    json!(format!("0.0.0.0:{}", port.trim_start_matches(':')))
+}
+
+/// `{host, port}` or `host:port` or a list of them.
+fn address_of(value: Value) -> Value {
+    match &value {
+        Value::Object(parts) => {
+            let find = |names: [&str; 2]| names.iter().find_map(|name| parts.get(*name)).map(plain);
+            match (find(["host", "Host"]), find(["port", "Port"])) {
+                (Some(name), Some(number)) => json!(format!("{name}:{number}")),
+                _ => parts.values().next().cloned().unwrap_or(Value::Null),
+            }
+        }
+        _ => value,
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,150 @@
+//! Defaults, then a file, then the environment, into one typed value.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use base::Error;
+use config::{Config, File, FileFormat};
+use serde_json::{Map, Value, json};
+
+use super::{ServiceConfig, legacy};
+
+/// The environment as a value, so that tests bring their own.
+pub type Environment = BTreeMap<String, String>;
+
+/// A configuration, and what is to be said about how it came to be.
+#[derive(Debug)]
+pub struct Loaded<C> {
+    /// The configuration.
+    pub config: C,
+    /// Keys of the original's file that mean nothing here.
+    pub ignored: Vec<String>,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+}
+
+/// Reads the configuration of a process. The file is `file`, else the one named by
+/// `<NAME>_CONFIG_PATH`, else by `CONFIG_PATH`.
+///
+/// # Errors
+/// Names the key at fault and says what is wrong with it.
+pub fn load<C: ServiceConfig>(
+    file: Option<&Path>,
+    environment: &Environment,
+) -> base::Result<Loaded<C>> {
+    let defaults =
+        parse(Config::builder().add_source(File::from_str(C::DEFAULTS, FileFormat::Toml)))
+            .map_err(|error| Error::internal(format!("embedded defaults: {error}")))?;
+    let name = C::NAME.to_uppercase();
+    let named = |key: &str| {
+        environment
+            .get(key)
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
+    let file = file
+        .map(Path::to_path_buf)
+        .or_else(|| named(&format!("{name}_CONFIG_PATH")))
+        .or_else(|| named("CONFIG_PATH"));
+
+    let known = |path: &[&str]| knows(&defaults, path);
+    let mut ignored = Vec::new();
+    let mut builder = Config::builder().add_source(source(&defaults)?);
+    if let Some(path) = &file {
+        let tree = parse(Config::builder().add_source(read(path)?)).map_err(|error| {
+            Error::invalid("configuration", format!("{}: {error}", path.display()))
+        })?;
+        let (tree, warnings) = legacy::translate(tree, &known);
+        ignored = warnings;
+        builder = builder.add_source(source(&tree)?);
+    }
+    let overlay = from_environment(&name, environment, &known);
+    let config = builder
+        .add_source(source(&overlay)?)
+        .build()
+        .and_then(Config::try_deserialize::<C>)
+        .map_err(|error| Error::invalid("configuration", error))?;
+    config.check()?;
+    Ok(Loaded {
+        config,
+        ignored,
+        file,
+    })
+}
+
+fn parse(
+    builder: config::ConfigBuilder<config::builder::DefaultState>,
+) -> Result<Value, config::ConfigError> {
+    builder.build()?.try_deserialize()
+}
+
+/// A file by its ending: `.toml`, else YAML, as the original had it.
+fn read(path: &Path) -> base::Result<File<config::FileSourceString, FileFormat>> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::invalid(
+            "configuration",
+            format!("cannot read {}: {error}", path.display()),
+        )
+    })?;
+    let toml = path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("toml"));
+    Ok(File::from_str(
+        &text,
+        if toml {
+            FileFormat::Toml
+        } else {
+            FileFormat::Yaml
+        },
+    ))
+}
+
+fn source(tree: &Value) -> base::Result<File<config::FileSourceString, FileFormat>> {
+    // JSON is YAML (YAML 1.2, section 1.3), so the tree needs no reader of its own.
+    let text = serde_json::to_string(tree).map_err(Error::internal)?;
+    Ok(File::from_str(&text, FileFormat::Yaml))
+}
+
+/// `PARLEY_<NAME>__SECTION__KEY`, and the original's names where this process has
+/// such a key. Nothing else is read: container platforms put much there.
+fn from_environment(
+    name: &str,
+    environment: &Environment,
+    known: &dyn Fn(&[&str]) -> bool,
+) -> Value {
+    let mut tree = Map::new();
+    for (key, path) in legacy::ENVIRONMENT {
+        if let Some(value) = environment.get(key).filter(|value| !value.is_empty())
+            && known(path)
+        {
+            legacy::insert(&mut tree, path, json!(value));
+        }
+    }
+    let prefix = format!("PARLEY_{name}__");
+    for (key, value) in environment {
+        if let Some(rest) = key.strip_prefix(&prefix) {
+            let lower = rest.to_lowercase();
+            let mut path: Vec<&str> = lower.split("__").collect();
+            // The process section is implied for the names that people use most.
+            if matches!(path[0], "service_token" | "admin" | "log" | "grace" | "tls")
+                && !known(&path[..1])
+            {
+                path.insert(0, "process");
+            }
+            legacy::insert(&mut tree, &path, json!(value));
+        }
+    }
+    Value::Object(tree)
+}
+
+/// Whether the defaults have this path. An optional key stands there as an empty string.
+fn knows(defaults: &Value, path: &[&str]) -> bool {
+    let mut at = defaults;
+    for key in path {
+        match at.get(key) {
+            Some(inner) => at = inner,
+            None => return false,
+        }
+    }
+    true
+}

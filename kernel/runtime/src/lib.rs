@@ -1,0 +1,32 @@
+//! How a Parley process runs: configuration, telemetry, gRPC server and channel,
+//! lifecycle, health, databases. A service is built on this and owns none of it.
+
+mod admin;
+mod call;
+mod channel;
+pub mod config;
+mod deadline;
+mod guard;
+mod health;
+mod lifecycle;
+mod process;
+mod replicas;
+mod server;
+pub mod status;
+pub mod store;
+pub mod telemetry;
+
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+pub use call::{Call, RequestId};
+pub use channel::Channel;
+pub use guard::Guard;
+pub use health::{Health, Part};
+pub use lifecycle::Lifecycle;
+pub use process::{Startup, service};
+pub use replicas::Replicas;
+pub use server::serve;
+pub use store::StoreError;

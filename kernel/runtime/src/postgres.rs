@@ -1,0 +1,134 @@
+//! PostgreSQL for a store: one schema a service, migrations at start, a pool whose
+//! every wait has an end.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Executor as _};
+
+use crate::config::Postgres;
+use crate::{Lifecycle, Part, StoreError};
+
+/// How long a use case waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the database is asked whether it is there.
+const PROBE_PERIOD: Duration = Duration::from_secs(1);
+
+/// A service's own schema in a database.
+pub struct Schema {
+    /// The schema's name: fixed words of ours, never a user's.
+    pub name: &'static str,
+    /// Its migrations.
+    pub migrator: Migrator,
+    /// The longest that one statement may run.
+    pub statement_timeout: Duration,
+}
+
+/// A pool on the service's schema. It returns at once: migrations run as soon as
+/// the database can be reached, and the part `postgres` is up when they have.
+///
+/// # Errors
+/// When the address cannot be read.
+pub fn connect(
+    postgres: &Postgres,
+    schema: Schema,
+    lifecycle: &Lifecycle,
+) -> Result<PgPool, StoreError> {
+    let timeout = schema.statement_timeout.as_millis().to_string();
+    let options = address(postgres)?.application_name(schema.name).options([
+        ("search_path", schema.name),
+        ("statement_timeout", &timeout),
+        // A frozen holder of row locks must lose them.
+        ("idle_in_transaction_session_timeout", "1000"),
+        ("tcp_user_timeout", "5000"),
+        ("tcp_keepalives_idle", "5"),
+        ("tcp_keepalives_interval", "2"),
+        ("tcp_keepalives_count", "2"),
+        ("synchronous_commit", "on"),
+    ]);
+    let pool = PgPoolOptions::new()
+        .max_connections(postgres.connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(options);
+    let part = lifecycle.health().part(format!("postgres/{}", schema.name));
+    let work = keep(pool.clone(), schema, part);
+    let stopping = lifecycle.stopping().clone();
+    lifecycle.spawn("postgres", async move {
+        stopping.run_until_cancelled(work).await;
+    });
+    Ok(pool)
+}
+
+fn address(postgres: &Postgres) -> Result<PgConnectOptions, StoreError> {
+    if let Some(url) = &postgres.url {
+        return url
+            .expose()
+            .parse()
+            .map_err(|_| StoreError::Broken("the URL cannot be read".into()));
+    }
+    let options = PgConnectOptions::new_without_pgpass()
+        .host(&postgres.host)
+        .port(postgres.port)
+        .username(&postgres.user)
+        .database(&postgres.db);
+    Ok(match &postgres.password {
+        Some(password) => options.password(password.expose()),
+        None => options,
+    })
+}
+
+/// Migrates as soon as it can, then watches.
+async fn keep(pool: PgPool, schema: Schema, part: Part) {
+    let mut tick = tokio::time::interval(PROBE_PERIOD);
+    let mut migrator = schema.migrator;
+    // A database that a newer release has migrated serves this one too.
+    migrator.set_ignore_missing(true);
+    loop {
+        tick.tick().await;
+        match tokio::time::timeout(
+            Duration::from_mins(1),
+            migrate(&pool, schema.name, &migrator),
+        )
+        .await
+        {
+            Ok(Ok(())) => break,
+            Ok(Err(error)) => part.down(error),
+            Err(_) => part.down("migrations took too long"),
+        }
+    }
+    loop {
+        let probe = tokio::time::timeout(ACQUIRE_TIMEOUT, pool.execute("SELECT 1"));
+        match probe.await {
+            Ok(Ok(_)) => part.up(),
+            Ok(Err(error)) => part.down(error),
+            Err(_) => part.down("no answer"),
+        }
+        tick.tick().await;
+    }
+}
+
+async fn migrate(
+    pool: &PgPool,
+    schema: &'static str,
+    migrator: &Migrator,
+) -> Result<(), sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    connection.execute("SET statement_timeout = 0").await?;
+    // CREATE SCHEMA IF NOT EXISTS races with itself; one lock for all of Parley's.
+    connection
+        .execute("SELECT pg_advisory_lock(7235420981)")
+        .await?;
+    let create = Cow::from(format!("CREATE SCHEMA IF NOT EXISTS {schema}"));
+    let outcome = match connection.execute(AssertSqlSafe(create.into_owned())).await {
+        Ok(_) => migrator
+            .run_direct(None, &mut *connection, false)
+            .await
+            .map_err(sqlx::Error::from),
+        Err(error) => Err(error),
+    };
+    // Closing the session gives back the lock and the time-out.
+    connection.close().await?;
+    outcome
+}

@@ -1,0 +1,167 @@
+//! What every service binary does, so that its `main` is a table of contents.
+
+use std::future::Future;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use base::Error;
+use clap::Parser;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{self, Environment, Loaded, ServiceConfig};
+use crate::{Lifecycle, admin, telemetry};
+
+/// The command line of a service.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration file (YAML or TOML).
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Print the effective configuration, secrets masked, and exit.
+    #[arg(long)]
+    check_config: bool,
+    /// Ask the running process whether it is ready; exit 0 or 1.
+    #[arg(long)]
+    health: bool,
+}
+
+/// What a service starts: it takes its configuration and its life, and has
+/// everything under way when it returns.
+pub trait Startup<C>: FnOnce(C, Lifecycle) -> Self::Starting {
+    /// The start under way.
+    type Starting: Future<Output = base::Result<()>> + Send;
+}
+
+impl<C, F, S> Startup<C> for F
+where
+    F: FnOnce(C, Lifecycle) -> S,
+    S: Future<Output = base::Result<()>> + Send,
+{
+    type Starting = S;
+}
+
+/// Runs a service from its command line to its end.
+pub fn service<C: ServiceConfig>(start: impl Startup<C>) -> ExitCode {
+    let arguments = Arguments::parse();
+    let environment: Environment = std::env::vars().collect();
+    let outcome =
+        config::load::<C>(arguments.config.as_deref(), &environment).and_then(|loaded| match () {
+            () if arguments.check_config => show(&loaded),
+            () if arguments.health => ask_health(loaded.config.process().admin.listen),
+            () => run(loaded, start),
+        });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let cause = error
+                .cause()
+                .map(|cause| format!(" ({cause})"))
+                .unwrap_or_default();
+            let _ = writeln!(std::io::stderr(), "{}: {}{cause}", C::NAME, error.detail());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `--check-config`
+fn show<C: ServiceConfig>(loaded: &Loaded<C>) -> base::Result<()> {
+    let text = serde_json::to_string_pretty(&loaded.config).map_err(Error::internal)?;
+    for key in &loaded.ignored {
+        let _ = writeln!(std::io::stderr(), "{}: {key} means nothing here", C::NAME);
+    }
+    writeln!(std::io::stdout(), "{text}").map_err(Error::internal)
+}
+
+fn run<C: ServiceConfig>(loaded: Loaded<C>, start: impl Startup<C>) -> base::Result<()> {
+    let process = loaded.config.process().clone();
+    process.service_token()?;
+    telemetry::start_logs(&process.log)?;
+    let metrics = telemetry::start_metrics()?;
+    for key in &loaded.ignored {
+        tracing::warn!(key, "this key of the configuration file means nothing here");
+    }
+    on_runtime(async move {
+        let lifecycle = Lifecycle::new();
+        admin::serve(process.admin.listen, metrics, &lifecycle).await?;
+        start(loaded.config, lifecycle.clone()).await?;
+        tracing::info!(
+            service = C::NAME,
+            version = env!("CARGO_PKG_VERSION"),
+            "started"
+        );
+        until_told_to_end(&lifecycle).await?;
+        tracing::info!("ending");
+        finish(&lifecycle, process.grace.0).await;
+        Ok(())
+    })
+}
+
+fn on_runtime<T>(work: impl Future<Output = base::Result<T>>) -> base::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(Error::internal)?;
+    let outcome = runtime.block_on(work);
+    // A blocking task that hangs (a password hash, say) must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// Waits for SIGTERM or SIGINT, or until the process gives up by itself.
+async fn until_told_to_end(lifecycle: &Lifecycle) -> base::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        () = lifecycle.draining().cancelled() => {
+            Err(Error::internal("a task failed; see the log"))
+        }
+    }
+}
+
+/// Drains for at most two thirds of the grace period, then stops.
+async fn finish(lifecycle: &Lifecycle, grace: Duration) {
+    lifecycle.drain();
+    let drained = lifecycle.drained();
+    if tokio::time::timeout(grace * 2 / 3, drained).await.is_err() {
+        tracing::warn!("draining took too long; what is left is cut off");
+    }
+    if !lifecycle.stop(grace / 3).await {
+        tracing::warn!("tasks were left running");
+    }
+}
+
+/// `--health`: one request to the process's own admin port.
+fn ask_health(admin: SocketAddr) -> base::Result<()> {
+    on_runtime(async move {
+        let unreachable = |error: std::io::Error| Error::unavailable("not reachable", error);
+        let ask = async {
+            let mut stream = TcpStream::connect(admin).await.map_err(unreachable)?;
+            let request = "GET /health/ready HTTP/1.0\r\nHost: localhost\r\n\r\n";
+            stream
+                .write_all(request.as_bytes())
+                .await
+                .map_err(unreachable)?;
+            let mut answer = String::new();
+            stream
+                .read_to_string(&mut answer)
+                .await
+                .map_err(unreachable)?;
+            let status = answer.split(' ').nth(1).unwrap_or_default();
+            if status == "200" {
+                Ok(())
+            } else {
+                Err(Error::new(base::Code::Unavailable, "not ready"))
+            }
+        };
+        let answer = tokio::time::timeout(Duration::from_secs(2), ask).await;
+        answer.unwrap_or_else(|_| Err(Error::deadline_exceeded()))
+    })
+}

@@ -1,0 +1,62 @@
+//! `SQLite` for a store: one file a service, one writer, readers beside it.
+//!
+//! WAL with `synchronous=FULL`: a commit returns after its fsync, so what was
+//! acknowledged survives a power cut.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use crate::StoreError;
+
+/// How long a use case waits for the writer.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that read.
+const READERS: u32 = 4;
+
+/// A database file: writes go one after another, reads go beside them.
+#[derive(Debug, Clone)]
+pub struct Sqlite {
+    /// The one connection that writes. Begin with `BEGIN IMMEDIATE`.
+    pub writer: SqlitePool,
+    /// Connections that only read.
+    pub readers: SqlitePool,
+}
+
+/// Opens a file, making it if it is not there, and migrates it.
+///
+/// # Errors
+/// When the file cannot be opened or a migration fails.
+pub async fn open(path: &Path, mut migrator: Migrator) -> Result<Sqlite, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(2))
+        .foreign_keys(true)
+        .statement_cache_capacity(64);
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options.clone())
+        .await?;
+    migrator.set_ignore_missing(true);
+    migrator
+        .run(&writer)
+        .await
+        .map_err(|error| StoreError::Broken(error.to_string()))?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options.read_only(true))
+        .await?;
+    Ok(Sqlite { writer, readers })
+}
