@@ -39,9 +39,9 @@ pub fn from_grpc(code: Grpc) -> Option<Code> {
 pub fn to_status(error: &Error) -> Status {
     if let Some(cause) = error.cause() {
         if error.code() == Code::Internal {
-            tracing::error!(code = %error.code(), cause, "call failed")
+            tracing::error!(code = %error.code(), cause, "call failed");
         } else {
-            tracing::warn!(code = %error.code(), cause, "call refused")
+            tracing::warn!(code = %error.code(), cause, "call refused");
         }
     }
     let mut status = Status::new(to_grpc(error.code()), error.detail());

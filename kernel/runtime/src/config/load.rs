@@ -59,8 +59,10 @@ pub fn load<C: ServiceConfig>(
         builder = builder.add_source(source(&tree)?);
     }
     let overlay = from_environment(&name, environment, &known);
-    let config = builder
-        .add_source(source(&overlay)?)
+    let tree = parse(builder.add_source(source(&overlay)?))
+        .map_err(|error| Error::invalid("configuration", error))?;
+    let config = Config::builder()
+        .add_source(source(&without_unset(tree))?)
         .build()
         .and_then(Config::try_deserialize::<C>)
         .map_err(|error| Error::invalid("configuration", error))?;
@@ -135,6 +137,19 @@ fn from_environment(
         }
     }
     Value::Object(tree)
+}
+
+/// The tree without keys whose value is an empty string: that is how an optional
+/// key says that it is not set.
+fn without_unset(tree: Value) -> Value {
+    match tree {
+        Value::Object(keys) => keys
+            .into_iter()
+            .filter(|(_, value)| value.as_str() != Some(""))
+            .map(|(key, value)| (key, without_unset(value)))
+            .collect(),
+        tree => tree,
+    }
 }
 
 /// Whether the defaults have this path. An optional key stands there as an empty string.

@@ -1,0 +1,182 @@
+//! The gRPC face of the logs: translate, call, translate.
+
+mod post;
+mod read;
+
+use std::sync::Arc;
+
+use base::{ChangeNo, Entropy, Error, MessageText, Nonce, OsEntropy, RoomId, Uid, limits};
+use bus::Bus;
+use proto::message::messages_server::Messages;
+use proto::message::{
+    AppendReply, AppendRequest, Change as WireChange, EventsReply, EventsRequest, FetchReply,
+    FetchRequest, HeadsReply, HeadsRequest, HistoryReply, HistoryRequest, PositionReply,
+    PositionRequest, PostBatch, SendRequest, Sent,
+};
+use runtime::status::to_status;
+use runtime::{Call, Lifecycle};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::domain::{Change, Entry, Outcome, Post};
+use crate::store::Store;
+use crate::writer::{Writer, refused};
+
+/// Serves `parley.message.v1.Messages`.
+pub struct MessagesGrpc {
+    store: Arc<dyn Store>,
+    writer: Writer,
+    bus: Arc<dyn Bus>,
+    lifecycle: Lifecycle,
+}
+
+impl MessagesGrpc {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        writer: Writer,
+        bus: Arc<dyn Bus>,
+        lifecycle: &Lifecycle,
+    ) -> Self {
+        Self {
+            store,
+            writer,
+            bus,
+            lifecycle: lifecycle.clone(),
+        }
+    }
+
+    async fn append(&self, call: &Call, request: AppendRequest) -> base::Result<AppendReply> {
+        let room = RoomId::try_from(request.room_id)?;
+        if request.changes.is_empty() || request.changes.len() > limits::APPEND_CHANGES {
+            return Err(Error::invalid("changes", "must be 1 to 500"));
+        }
+        let changes = request
+            .changes
+            .iter()
+            .map(change)
+            .collect::<Result<_, _>>()?;
+        let entry = Entry::Changes { room, changes };
+        match self.writer.write(entry, call.deadline()).await? {
+            Outcome::Applied { applied, .. } => Ok(AppendReply { applied }),
+            Outcome::Refused(refusal) => Err(refused(refusal)),
+            other => Err(Error::internal(format!("changes came out as {other:?}"))),
+        }
+    }
+
+    async fn send(&self, call: &Call, request: SendRequest) -> base::Result<Sent> {
+        let nonce = if request.nonce.is_empty() {
+            own_nonce()?
+        } else {
+            request.nonce
+        };
+        let post = Post {
+            room: RoomId::try_from(request.room_id)?,
+            uid: call.acting()?,
+            text: MessageText::try_from_string("Text", request.text)?,
+            nonce: Nonce::parse("Nonce", &nonce)?,
+        };
+        sent(
+            self.writer
+                .write(Entry::Post(post), call.deadline())
+                .await?,
+        )
+    }
+}
+
+/// What the author of a post is told.
+fn sent(outcome: Outcome) -> base::Result<Sent> {
+    match outcome {
+        Outcome::Sent(event) => Ok(Sent {
+            event: Some(event.into()),
+            repeat: false,
+        }),
+        Outcome::Repeat(event) => Ok(Sent {
+            event: Some(event.into()),
+            repeat: true,
+        }),
+        Outcome::Refused(refusal) => Err(refused(refusal)),
+        Outcome::Applied { .. } | Outcome::Busy => {
+            Err(Error::internal("a post came out as changes"))
+        }
+    }
+}
+
+fn change(change: &WireChange) -> base::Result<Change> {
+    Ok(Change {
+        number: ChangeNo::try_from(change.change_no)?.get(),
+        kind: change.kind,
+        uid: Uid::try_from(change.uid)?,
+        by: Uid::try_from(change.by)?,
+        role: change.role,
+    })
+}
+
+/// A nonce for a post that came without: a retry inside the system must be known.
+fn own_nonce() -> base::Result<String> {
+    let mut bytes = [0; 16];
+    OsEntropy.fill(&mut bytes).map_err(Error::internal)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn reply<T>(outcome: base::Result<T>) -> Result<Response<T>, Status> {
+    outcome
+        .map(Response::new)
+        .map_err(|error| to_status(&error))
+}
+
+#[tonic::async_trait]
+impl Messages for MessagesGrpc {
+    type PostStream = post::Answers;
+
+    async fn append(
+        &self,
+        request: Request<AppendRequest>,
+    ) -> Result<Response<AppendReply>, Status> {
+        reply(self.append(&Call::of(&request), request.into_inner()).await)
+    }
+
+    async fn post(
+        &self,
+        request: Request<Streaming<PostBatch>>,
+    ) -> Result<Response<Self::PostStream>, Status> {
+        let (writer, bus) = (self.writer.clone(), Arc::clone(&self.bus));
+        Ok(Response::new(post::serve(
+            request.into_inner(),
+            writer,
+            bus,
+            &self.lifecycle,
+        )))
+    }
+
+    async fn send(&self, request: Request<SendRequest>) -> Result<Response<Sent>, Status> {
+        reply(self.send(&Call::of(&request), request.into_inner()).await)
+    }
+
+    async fn position(
+        &self,
+        request: Request<PositionRequest>,
+    ) -> Result<Response<PositionReply>, Status> {
+        reply(read::position(self.store.as_ref(), &Call::of(&request), request.get_ref()).await)
+    }
+
+    async fn events(
+        &self,
+        request: Request<EventsRequest>,
+    ) -> Result<Response<EventsReply>, Status> {
+        reply(read::events(self.store.as_ref(), &Call::of(&request), request.get_ref()).await)
+    }
+
+    async fn history(
+        &self,
+        request: Request<HistoryRequest>,
+    ) -> Result<Response<HistoryReply>, Status> {
+        reply(read::history(self.store.as_ref(), &Call::of(&request), request.get_ref()).await)
+    }
+
+    async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<FetchReply>, Status> {
+        reply(read::fetch(self.store.as_ref(), request.get_ref()).await)
+    }
+
+    async fn heads(&self, request: Request<HeadsRequest>) -> Result<Response<HeadsReply>, Status> {
+        reply(read::heads(self.store.as_ref(), request.get_ref()).await)
+    }
+}

@@ -1,0 +1,136 @@
+//! Reading the logs.
+
+use base::{Code, Error, RoomId, Seq, limits};
+use proto::message::{
+    Event as WireEvent, EventsReply, EventsRequest, FetchReply, FetchRequest, Head, HeadsReply,
+    HeadsRequest, HistoryReply, HistoryRequest, PositionReply, PositionRequest,
+};
+use runtime::Call;
+
+use crate::domain::{Event, ReadError};
+use crate::store::Store;
+
+pub(super) async fn position(
+    store: &dyn Store,
+    call: &Call,
+    request: &PositionRequest,
+) -> base::Result<PositionReply> {
+    let room = RoomId::try_from(request.room_id)?;
+    match store.position(room, call.acting()?).await? {
+        None => Err(refused(ReadError::NoRoom)),
+        Some(position) if position.role == 0 => Err(refused(ReadError::NotMember)),
+        Some(position) => Ok(PositionReply {
+            head: position.head.get(),
+            epoch: position.epoch.0,
+            first: position.first.get(),
+            role: position.role,
+        }),
+    }
+}
+
+pub(super) async fn events(
+    store: &dyn Store,
+    call: &Call,
+    request: &EventsRequest,
+) -> base::Result<EventsReply> {
+    let room = RoomId::try_from(request.room_id)?;
+    let limit = within("Limit", request.limit, limits::EVENTS_PAGE)?;
+    let reader = Some(call.acting()?);
+    let page = store
+        .page(room, reader, Seq(request.after), limit)
+        .await
+        .map_err(refused)?;
+    Ok(EventsReply {
+        events: cut(page.events),
+        head: page.position.head.get(),
+        epoch: page.position.epoch.0,
+        first: page.position.first.get(),
+    })
+}
+
+pub(super) async fn history(
+    store: &dyn Store,
+    call: &Call,
+    request: &HistoryRequest,
+) -> base::Result<HistoryReply> {
+    let room = RoomId::try_from(request.room_id)?;
+    let limit = within("Limit", request.limit, limits::HISTORY_PAGE)?;
+    let last = (request.last_id != 0).then_some(Seq(request.last_id));
+    let events = store
+        .history(room, call.acting()?, last, limit)
+        .await
+        .map_err(refused)?;
+    Ok(HistoryReply {
+        events: events.into_iter().map(WireEvent::from).collect(),
+    })
+}
+
+pub(super) async fn fetch(store: &dyn Store, request: &FetchRequest) -> base::Result<FetchReply> {
+    let room = RoomId::try_from(request.room_id)?;
+    let span = request.to.saturating_sub(request.after);
+    let limit = if request.to == 0 {
+        u64::from(limits::EVENTS_PAGE)
+    } else {
+        span
+    };
+    let limit = u32::try_from(limit)
+        .unwrap_or(u32::MAX)
+        .clamp(1, limits::EVENTS_PAGE);
+    let page = store
+        .page(room, None, Seq(request.after), limit)
+        .await
+        .map_err(refused)?;
+    Ok(FetchReply {
+        events: cut(page.events),
+        head: page.position.head.get(),
+    })
+}
+
+pub(super) async fn heads(store: &dyn Store, request: &HeadsRequest) -> base::Result<HeadsReply> {
+    if request.room_ids.len() > limits::HEADS_ROOMS {
+        return Err(Error::invalid("room_ids", "must be 10000 at most"));
+    }
+    let rooms: Vec<RoomId> = request
+        .room_ids
+        .iter()
+        .map(|&id| RoomId::try_from(id))
+        .collect::<Result<_, _>>()?;
+    let heads = store.heads(&rooms).await?;
+    let head = |(room, head): (RoomId, Seq)| Head {
+        room_id: room.get(),
+        head: head.get(),
+    };
+    Ok(HeadsReply {
+        heads: heads.into_iter().map(head).collect(),
+    })
+}
+
+fn within(name: &str, value: u32, most: u32) -> base::Result<u32> {
+    if (1..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(Error::invalid(name, format!("must be 1 to {most}")))
+    }
+}
+
+/// Cuts a page at its size in bytes; it keeps one event at least.
+fn cut(events: Vec<Event>) -> Vec<WireEvent> {
+    let mut bytes = 0;
+    let mut page = Vec::with_capacity(events.len());
+    for event in events {
+        bytes += event.text.len() + event.attrs.len() + 64;
+        if bytes > limits::EVENTS_PAGE_BYTES && !page.is_empty() {
+            break;
+        }
+        page.push(event.into());
+    }
+    page
+}
+
+fn refused(error: ReadError) -> Error {
+    match error {
+        ReadError::NoRoom => Error::new(Code::NotFound, "no such room"),
+        ReadError::NotMember => Error::new(Code::PermissionDenied, "not a member of the room"),
+        ReadError::Store(error) => error.into(),
+    }
+}

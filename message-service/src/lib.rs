@@ -1,0 +1,83 @@
+//! The event logs of rooms: one order, gapless, durable before it is acknowledged.
+//!
+//! The way of an entry: [`grpc`] translates, [`writer`] gathers, [`sequencer`]
+//! decides, [`store`] commits; after the commit it is answered, and [`publisher`]
+//! puts it on the bus. [`relay`] publishes what a crash or an outage left.
+
+pub mod config;
+pub mod domain;
+pub mod grpc;
+mod publisher;
+mod relay;
+pub mod sequencer;
+pub mod store;
+mod writer;
+
+use std::sync::Arc;
+
+use base::{Clock, SystemClock};
+use bus::Bus;
+use proto::message::messages_server::MessagesServer;
+use runtime::Lifecycle;
+use tonic::service::Routes;
+
+pub use config::{Config, Log};
+use store::Store;
+
+/// The largest gRPC message this service takes or gives; a page is far below.
+const MAX_MESSAGE_BYTES: usize = 8 << 20;
+
+/// What this service needs of the world.
+pub struct Ports {
+    /// The logs.
+    pub store: Arc<dyn Store>,
+    /// Where events go after their commit.
+    pub bus: Arc<dyn Bus>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Ports {
+    /// The ports of a process of its own: PostgreSQL and Kafka.
+    ///
+    /// # Errors
+    /// When the configuration cannot be used; that a server is not there yet is no error.
+    #[cfg(feature = "distributed")]
+    pub fn connect(config: &Config, lifecycle: &Lifecycle) -> base::Result<Self> {
+        let store =
+            store::postgres::PostgresStore::connect(&config.postgres, "message", lifecycle)?;
+        let bus = bus::kafka::KafkaBus::connect(&config.kafka, bus::ROOMS, 64, lifecycle)
+            .map_err(base::Error::internal)?;
+        Ok(Self {
+            store: Arc::new(store),
+            bus,
+            clock: Arc::new(SystemClock),
+        })
+    }
+
+    /// Ports on any store and bus, with the machine's clock.
+    pub fn new(store: Arc<dyn Store>, bus: Arc<dyn Bus>) -> Self {
+        Self {
+            store,
+            bus,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// The service, ready to be served or embedded.
+pub fn build(log: &Log, ports: Ports, lifecycle: &Lifecycle) -> Routes {
+    let Ports { store, bus, clock } = ports;
+    relay::start(
+        Arc::clone(&store),
+        Arc::clone(&bus),
+        Arc::clone(&clock),
+        lifecycle,
+    );
+    let writer = writer::Writer::start(log, Arc::clone(&store), &bus, clock, lifecycle);
+    let service = grpc::MessagesGrpc::new(store, writer, bus, lifecycle);
+    let server = MessagesServer::new(service)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    Routes::new(server)
+}

@@ -1,0 +1,175 @@
+//! Puts committed events on the bus, one round at a time.
+//!
+//! The log is its own outbox: what is not published for any reason (the queue was
+//! full, the bus down, the process killed) stays `published < head` in the store,
+//! where the relay finds it. So nothing is buffered here beyond a bound, and
+//! nothing is lost by dropping.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{RoomId, Seq};
+use bus::{Bus, Record};
+use futures_util::future::join_all;
+use prost::Message as _;
+use proto::message::RoomRecord;
+use runtime::Lifecycle;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::domain::Event;
+use crate::store::{Published, Store};
+
+/// Batches that wait for a round, most.
+const QUEUE: usize = 256;
+/// Batches that one round takes, most.
+const ROUND: usize = 64;
+/// Bytes of the events in one record, about: librdkafka refuses 1 MB.
+const RECORD_BYTES: usize = 512 * 1024 - 4_096;
+/// How often it is noted what the bus has taken.
+const NOTE_PERIOD: Duration = Duration::from_millis(250);
+
+/// Publishes for one writer.
+pub(crate) struct Publisher {
+    batches: mpsc::Sender<Vec<Event>>,
+}
+
+impl Publisher {
+    pub(crate) fn start(store: Arc<dyn Store>, bus: Arc<dyn Bus>, lifecycle: &Lifecycle) -> Self {
+        let (batches, queue) = mpsc::channel(QUEUE);
+        let stopping = lifecycle.stopping().clone();
+        lifecycle.spawn("publisher", async move {
+            stopping.run_until_cancelled(run(queue, store, bus)).await;
+        });
+        Self { batches }
+    }
+
+    /// Takes events that were just committed; drops them when too much waits.
+    pub(crate) fn publish(&self, events: Vec<Event>) {
+        if !events.is_empty() && self.batches.try_send(events).is_err() {
+            metrics::counter!("parley_bus_left_to_relay_total").increment(1);
+        }
+    }
+}
+
+async fn run(mut queue: mpsc::Receiver<Vec<Event>>, store: Arc<dyn Store>, bus: Arc<dyn Bus>) {
+    let mut batches = Vec::with_capacity(ROUND);
+    let mut done: BTreeMap<RoomId, (Seq, Seq)> = BTreeMap::new();
+    let mut noted_at = Instant::now();
+    loop {
+        let taken = if done.is_empty() {
+            queue.recv_many(&mut batches, ROUND).await
+        } else {
+            let more = queue.recv_many(&mut batches, ROUND);
+            tokio::time::timeout_at(noted_at + NOTE_PERIOD, more)
+                .await
+                .unwrap_or(usize::MAX)
+        };
+        if taken == 0 {
+            return;
+        }
+        let mut rooms: BTreeMap<RoomId, Vec<Event>> = BTreeMap::new();
+        for event in batches.drain(..).flatten() {
+            rooms.entry(event.room).or_default().push(event);
+        }
+        for stretch in publish(bus.as_ref(), rooms).await {
+            // A stretch that does not continue the one before is left to the relay.
+            let entry = done
+                .entry(stretch.room)
+                .or_insert((stretch.from, stretch.to));
+            if stretch.from == entry.1.next() {
+                entry.1 = stretch.to;
+            }
+        }
+        if noted_at.elapsed() >= NOTE_PERIOD {
+            note(store.as_ref(), &mut done).await;
+            noted_at = Instant::now();
+        }
+    }
+}
+
+/// Publishes a round, all rooms at once; returns what the bus has taken.
+pub(crate) async fn publish(bus: &dyn Bus, rooms: BTreeMap<RoomId, Vec<Event>>) -> Vec<Published> {
+    if rooms.is_empty() || !bus.healthy() {
+        return Vec::new();
+    }
+    let started = Instant::now();
+    let one_room = |(room, events): (RoomId, Vec<Event>)| async move {
+        let mut taken = None;
+        for record in records(room, events) {
+            let (from, to) = record.1;
+            if let Err(error) = bus.publish(record.0).await {
+                tracing::debug!(%room, %error, "not published; left to the relay");
+                break;
+            }
+            let start = taken.map_or(from, |it: Published| it.from);
+            taken = Some(Published {
+                room,
+                from: start,
+                to,
+            });
+        }
+        taken
+    };
+    let taken = join_all(rooms.into_iter().map(one_room)).await;
+    metrics::histogram!("parley_bus_publish_seconds").record(started.elapsed().as_secs_f64());
+    taken.into_iter().flatten().collect()
+}
+
+/// A room's events as records of bounded size, each with the stretch it holds.
+fn records(room: RoomId, events: Vec<Event>) -> Vec<(Record, (Seq, Seq))> {
+    let mut records = Vec::new();
+    let mut part = RoomRecord {
+        version: 1,
+        room_id: room.get(),
+        ..RoomRecord::default()
+    };
+    let mut bytes = 0;
+    for event in events {
+        let size = event.text.len() + event.attrs.len() + 64;
+        if bytes + size > RECORD_BYTES && !part.events.is_empty() {
+            records.extend(finish(&mut part));
+            bytes = 0;
+        }
+        bytes += size;
+        part.head = event.seq.get();
+        part.events.push(event.into());
+    }
+    records.extend(finish(&mut part));
+    records
+}
+
+fn finish(part: &mut RoomRecord) -> Option<(Record, (Seq, Seq))> {
+    let stretch = (Seq(part.events.first()?.seq), Seq(part.events.last()?.seq));
+    let payload = part.encode_to_vec().into();
+    part.events.clear();
+    Some((
+        Record {
+            key: part.room_id,
+            payload,
+        },
+        stretch,
+    ))
+}
+
+/// Notes in the store what the bus has taken. Rooms that are locked now stay for
+/// the next time; after an error all of it is left to the relay, which publishes
+/// it again: readers drop what they have.
+async fn note(store: &dyn Store, done: &mut BTreeMap<RoomId, (Seq, Seq)>) {
+    let stretches: Vec<Published> = done
+        .iter()
+        .map(|(&room, &(from, to))| Published { room, from, to })
+        .collect();
+    match store.note_published(&stretches).await {
+        Ok(noted) => {
+            for room in noted {
+                done.remove(&room);
+            }
+        }
+        Err(error) => {
+            tracing::debug!(%error, "what was published is not noted");
+            done.clear();
+        }
+    }
+}

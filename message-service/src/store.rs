@@ -1,0 +1,129 @@
+//! What the logs need of a database. Every method is one transaction at most;
+//! `laws.rs` states what each must do, and both adapters pass it.
+
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+#[cfg(test)]
+mod laws;
+
+use async_trait::async_trait;
+use base::{RoomId, Seq, Timestamp, Uid};
+use runtime::StoreError;
+
+use crate::domain::{Entry, Event, Outcome, Page, Position, ReadError};
+
+/// A room whose newest events are not known to be on the bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Behind {
+    /// The room.
+    pub room: RoomId,
+    /// The newest event known to be on the bus.
+    pub published: Seq,
+    /// The newest event.
+    pub head: Seq,
+}
+
+/// A stretch of a room's log that the bus has taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// The room.
+    pub room: RoomId,
+    /// The first event of the stretch.
+    pub from: Seq,
+    /// The last.
+    pub to: Seq,
+}
+
+/// The logs.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Writes a batch in one transaction, one outcome an entry, in order. Any
+    /// split of the same entries into batches gives the same log. After an error
+    /// nothing is known: the batch may have been committed.
+    async fn commit(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Outcome>, StoreError>;
+
+    /// Notes what the bus has taken. A stretch counts only when it continues what
+    /// was noted before; a room that is locked now is passed over. Returns the
+    /// stretches that need not be noted again.
+    async fn note_published(&self, done: &[Published]) -> Result<Vec<RoomId>, StoreError>;
+
+    /// Rooms whose newest event happened before `before` and is not known to be
+    /// on the bus, longest waiting first.
+    async fn behind(&self, before: Timestamp, limit: u32) -> Result<Vec<Behind>, StoreError>;
+
+    /// Where these logs end; unknown rooms are left out.
+    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, Seq)>, StoreError>;
+
+    /// A user's standing in a room. `None`: there is no such room.
+    async fn position(&self, room: RoomId, uid: Uid) -> Result<Option<Position>, StoreError>;
+
+    /// Events after `after`, ascending, `limit` at most. With a reader, his
+    /// membership is checked by the statement that reads.
+    async fn page(
+        &self,
+        room: RoomId,
+        reader: Option<Uid>,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Page, ReadError>;
+
+    /// Messages, joins and leaves up to and including `last` (or the newest),
+    /// newest first, `limit` at most.
+    async fn history(
+        &self,
+        room: RoomId,
+        reader: Uid,
+        last: Option<Seq>,
+        limit: u32,
+    ) -> Result<Vec<Event>, ReadError>;
+}
+
+/// What a batch acts on: each room, author and nonce once, ascending.
+#[derive(Debug, Default)]
+pub(crate) struct Needs {
+    pub(crate) rooms: Vec<i64>,
+    /// Rooms whose first change is in the batch: their heads may have to be made.
+    pub(crate) begun: Vec<i64>,
+    pub(crate) authors: Vec<(i64, i64)>,
+    pub(crate) nonces: Vec<(i64, i64, String)>,
+}
+
+impl Needs {
+    pub(crate) fn of(entries: &[Entry]) -> Self {
+        let mut needs = Self::default();
+        for entry in entries {
+            let room = entry.room().as_i64();
+            needs.rooms.push(room);
+            match entry {
+                Entry::Post(post) => {
+                    needs.authors.push((room, post.uid.as_i64()));
+                    needs
+                        .nonces
+                        .push((room, post.uid.as_i64(), post.nonce.as_str().to_owned()));
+                }
+                Entry::Changes { changes, .. } => {
+                    if changes.first().is_some_and(|change| change.number == 1) {
+                        needs.begun.push(room);
+                    }
+                }
+            }
+        }
+        for rooms in [&mut needs.rooms, &mut needs.begun] {
+            rooms.sort_unstable();
+            rooms.dedup();
+        }
+        needs.authors.sort_unstable();
+        needs.authors.dedup();
+        needs.nonces.sort_unstable();
+        needs.nonces.dedup();
+        needs
+    }
+}
+
+/// An id from a column that only ids are written to.
+pub(crate) fn id<T: TryFrom<i64>>(value: i64, column: &str) -> Result<T, StoreError> {
+    T::try_from(value).map_err(|_| StoreError::Broken(format!("{column} holds {value}")))
+}

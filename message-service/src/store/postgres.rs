@@ -1,0 +1,520 @@
+//! The logs on PostgreSQL.
+//!
+//! Statement 1 of a batch locks the head rows, in the order of their ids; whatever
+//! else the batch must know is read by later statements, each with a snapshot of
+//! its own (READ COMMITTED), so that it sees what was committed while the lock was
+//! waited for. One statement would read the members as they were before, and let a
+//! kicked user's message through.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base::{Epoch, RoomId, Seq, Timestamp, Uid};
+use runtime::config::Postgres;
+use runtime::postgres::Schema;
+use runtime::{Lifecycle, StoreError};
+use sqlx::postgres::{PgConnection, PgPool};
+
+use super::{Behind, Needs, Published, Store, id};
+use crate::domain::{Entry, Event, Outcome, Page, Position, ReadError, kind};
+use crate::sequencer::{Head, Plan, State, Written, sequence};
+
+/// The longest a statement may run: a frozen database must not freeze a writer.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Begins a transaction that reads one moment: head, membership and events agree.
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// The logs on PostgreSQL.
+pub struct PostgresStore {
+    pool: PgPool,
+}
+
+impl PostgresStore {
+    /// A store in `schema`, which is migrated as soon as the server is there.
+    ///
+    /// # Errors
+    /// When the address cannot be read.
+    pub fn connect(
+        postgres: &Postgres,
+        schema: &'static str,
+        lifecycle: &Lifecycle,
+    ) -> Result<Self, StoreError> {
+        let schema = Schema {
+            name: schema,
+            migrator: sqlx::migrate!("migrations/postgres"),
+            statement_timeout: STATEMENT_TIMEOUT,
+        };
+        Ok(Self {
+            pool: runtime::postgres::connect(postgres, schema, lifecycle)?,
+        })
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn commit(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Outcome>, StoreError> {
+        let needs = Needs::of(entries);
+        let mut tx = self.pool.begin().await?;
+        if !needs.begun.is_empty() {
+            sqlx::query(
+                "INSERT INTO heads (room_id) SELECT unnest($1::BIGINT[]) ON CONFLICT DO NOTHING",
+            )
+            .bind(&needs.begun)
+            .execute(&mut *tx)
+            .await?;
+        }
+        let (heads, busy) = lock(&mut tx, &needs.rooms).await?;
+        let members = members(&mut tx, &needs.authors).await?;
+        let nonces = nonces(&mut tx, &needs.nonces).await?;
+        let plan = sequence(
+            entries,
+            State {
+                heads,
+                busy,
+                members,
+                nonces,
+            },
+            now,
+        );
+        write(&mut tx, &plan).await?;
+        tx.commit().await?;
+        Ok(plan.outcomes)
+    }
+
+    async fn note_published(&self, done: &[Published]) -> Result<Vec<RoomId>, StoreError> {
+        let rooms: Vec<i64> = done.iter().map(|stretch| stretch.room.as_i64()).collect();
+        let from: Vec<i64> = done.iter().map(|stretch| stretch.from.as_i64()).collect();
+        let to: Vec<i64> = done.iter().map(|stretch| stretch.to.as_i64()).collect();
+        let noted: Vec<(i64,)> = sqlx::query_as(
+            "WITH locked AS (
+                 SELECT room_id
+                 FROM heads
+                 WHERE room_id = ANY($1)
+                 ORDER BY room_id
+                 FOR UPDATE SKIP LOCKED
+             ), moved AS (
+                 UPDATE heads
+                 SET published = GREATEST(heads.published, done.upto)
+                 FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS done (room_id, start, upto)
+                 JOIN locked USING (room_id)
+                 WHERE heads.room_id = done.room_id
+                   AND heads.published >= done.start - 1
+             )
+             SELECT room_id FROM locked",
+        )
+        .bind(&rooms)
+        .bind(&from)
+        .bind(&to)
+        .fetch_all(&self.pool)
+        .await?;
+        noted
+            .into_iter()
+            .map(|(room,)| id(room, "heads.room_id"))
+            .collect()
+    }
+
+    async fn behind(&self, before: Timestamp, limit: u32) -> Result<Vec<Behind>, StoreError> {
+        let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT room_id, published, head
+             FROM heads
+             WHERE published < head
+               AND last_at < $1
+             ORDER BY last_at
+             LIMIT $2",
+        )
+        .bind(before.micros())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|(room, published, head)| {
+                Ok(Behind {
+                    room: id(room, "heads.room_id")?,
+                    published: Seq(published.cast_unsigned()),
+                    head: Seq(head.cast_unsigned()),
+                })
+            })
+            .collect()
+    }
+
+    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, Seq)>, StoreError> {
+        let ids: Vec<i64> = rooms.iter().map(|room| room.as_i64()).collect();
+        let rows: Vec<(i64, i64)> =
+            sqlx::query_as("SELECT room_id, head FROM heads WHERE room_id = ANY($1)")
+                .bind(&ids)
+                .fetch_all(&self.pool)
+                .await?;
+        rows.into_iter()
+            .map(|(room, head)| Ok((id(room, "heads.room_id")?, Seq(head.cast_unsigned()))))
+            .collect()
+    }
+
+    async fn position(&self, room: RoomId, uid: Uid) -> Result<Option<Position>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        standing(&mut connection, room, Some(uid)).await
+    }
+
+    async fn page(
+        &self,
+        room: RoomId,
+        reader: Option<Uid>,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Page, ReadError> {
+        let mut tx = self
+            .pool
+            .begin_with(SNAPSHOT)
+            .await
+            .map_err(StoreError::from)?;
+        let position = may_read(&mut tx, room, reader).await?;
+        let rows: Vec<EventRow> = sqlx::query_as(
+            "SELECT room_id, seq, kind, uid, target, text, attrs, at
+             FROM events
+             WHERE room_id = $1
+               AND seq > $2
+             ORDER BY seq
+             LIMIT $3",
+        )
+        .bind(room.as_i64())
+        .bind(after.as_i64())
+        .bind(i64::from(limit))
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(StoreError::from)?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(Page {
+            events: events(rows)?,
+            position,
+        })
+    }
+
+    async fn history(
+        &self,
+        room: RoomId,
+        reader: Uid,
+        last: Option<Seq>,
+        limit: u32,
+    ) -> Result<Vec<Event>, ReadError> {
+        let mut tx = self
+            .pool
+            .begin_with(SNAPSHOT)
+            .await
+            .map_err(StoreError::from)?;
+        may_read(&mut tx, room, Some(reader)).await?;
+        let rows: Vec<EventRow> = sqlx::query_as(
+            "SELECT room_id, seq, kind, uid, target, text, attrs, at
+             FROM events
+             WHERE room_id = $1
+               AND seq <= $2
+               AND kind IN ($3, $4, $5)
+             ORDER BY seq DESC
+             LIMIT $6",
+        )
+        .bind(room.as_i64())
+        .bind(last.map_or(i64::MAX, Seq::as_i64))
+        .bind(small(kind::MESSAGE))
+        .bind(small(kind::JOIN))
+        .bind(small(kind::LEAVE))
+        .bind(i64::from(limit))
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(StoreError::from)?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(events(rows)?)
+    }
+}
+
+/// A room's position, and the role in it of `uid` if one is named.
+async fn standing(
+    connection: &mut PgConnection,
+    room: RoomId,
+    uid: Option<Uid>,
+) -> Result<Option<Position>, StoreError> {
+    let row: Option<(i64, i64, i64, Option<i16>)> = sqlx::query_as(
+        "SELECT heads.head, heads.epoch, heads.first, members.role
+         FROM heads
+         LEFT JOIN members ON members.room_id = heads.room_id AND members.uid = $2
+         WHERE heads.room_id = $1
+           AND heads.head > 0",
+    )
+    .bind(room.as_i64())
+    .bind(uid.map_or(0, Uid::as_i64))
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|(head, epoch, first, role)| Position {
+        head: Seq(head.cast_unsigned()),
+        epoch: Epoch(epoch.cast_unsigned()),
+        first: Seq(first.cast_unsigned()),
+        role: role.map_or(0, |role| u32::from(role.cast_unsigned())),
+    }))
+}
+
+/// As [`standing`], for one who wants to read.
+async fn may_read(
+    connection: &mut PgConnection,
+    room: RoomId,
+    reader: Option<Uid>,
+) -> Result<Position, ReadError> {
+    match standing(connection, room, reader).await? {
+        None => Err(ReadError::NoRoom),
+        Some(position) if reader.is_some() && position.role == 0 => Err(ReadError::NotMember),
+        Some(position) => Ok(position),
+    }
+}
+
+/// Locks the head rows that are free. What is not locked and yet there is busy.
+async fn lock(
+    connection: &mut PgConnection,
+    rooms: &[i64],
+) -> Result<(HashMap<RoomId, Head>, HashSet<RoomId>), StoreError> {
+    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT room_id, head, applied, last_at
+         FROM heads
+         WHERE room_id = ANY($1)
+         ORDER BY room_id
+         FOR UPDATE SKIP LOCKED",
+    )
+    .bind(rooms)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut heads = HashMap::with_capacity(rows.len());
+    for (room, head, applied, last_at) in rows {
+        let head = Head {
+            head: Seq(head.cast_unsigned()),
+            applied: applied.cast_unsigned(),
+            last_at: Timestamp::from_micros(last_at),
+        };
+        heads.insert(id(room, "heads.room_id")?, head);
+    }
+    let missing: Vec<i64> = rooms
+        .iter()
+        .copied()
+        .filter(|&room| RoomId::try_from(room).is_ok_and(|room| !heads.contains_key(&room)))
+        .collect();
+    if missing.is_empty() {
+        return Ok((heads, HashSet::new()));
+    }
+    let rows: Vec<(i64,)> = sqlx::query_as("SELECT room_id FROM heads WHERE room_id = ANY($1)")
+        .bind(&missing)
+        .fetch_all(connection)
+        .await?;
+    let busy = rows
+        .into_iter()
+        .map(|(room,)| id(room, "heads.room_id"))
+        .collect::<Result<_, _>>()?;
+    Ok((heads, busy))
+}
+
+async fn members(
+    connection: &mut PgConnection,
+    authors: &[(i64, i64)],
+) -> Result<HashSet<(RoomId, Uid)>, StoreError> {
+    if authors.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (rooms, uids): (Vec<i64>, Vec<i64>) = authors.iter().copied().unzip();
+    let rows: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT room_id, uid
+         FROM members
+         JOIN unnest($1::BIGINT[], $2::BIGINT[]) AS author (room_id, uid) USING (room_id, uid)",
+    )
+    .bind(&rooms)
+    .bind(&uids)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(room, uid)| Ok((id(room, "members.room_id")?, id(uid, "members.uid")?)))
+        .collect()
+}
+
+async fn nonces(
+    connection: &mut PgConnection,
+    nonces: &[(i64, i64, String)],
+) -> Result<HashMap<(RoomId, Uid, String), Written>, StoreError> {
+    if nonces.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rooms: Vec<i64> = nonces.iter().map(|nonce| nonce.0).collect();
+    let uids: Vec<i64> = nonces.iter().map(|nonce| nonce.1).collect();
+    let texts: Vec<&str> = nonces.iter().map(|nonce| nonce.2.as_str()).collect();
+    let rows: Vec<(i64, i64, String, Vec<u8>, i64, i64)> = sqlx::query_as(
+        "SELECT room_id, uid, nonce, nonce_hash, seq, at
+         FROM events
+         JOIN unnest($1::BIGINT[], $2::BIGINT[], $3::TEXT[]) AS asked (room_id, uid, nonce)
+             USING (room_id, uid, nonce)",
+    )
+    .bind(&rooms)
+    .bind(&uids)
+    .bind(&texts)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(room, uid, nonce, hash, seq, at)| {
+            let hash = hash
+                .try_into()
+                .map_err(|_| StoreError::Broken("events.nonce_hash".into()))?;
+            let written = Written {
+                hash,
+                seq: Seq(seq.cast_unsigned()),
+                at: Timestamp::from_micros(at),
+            };
+            Ok((
+                (id(room, "events.room_id")?, id(uid, "events.uid")?, nonce),
+                written,
+            ))
+        })
+        .collect()
+}
+
+async fn write(connection: &mut PgConnection, plan: &Plan) -> Result<(), StoreError> {
+    if !plan.rows.is_empty() {
+        let column = |pick: fn(&Event) -> i64| -> Vec<i64> {
+            plan.rows.iter().map(|row| pick(&row.event)).collect()
+        };
+        let kinds: Vec<i16> = plan.rows.iter().map(|row| small(row.event.kind)).collect();
+        let texts: Vec<&str> = plan
+            .rows
+            .iter()
+            .map(|row| row.event.text.as_str())
+            .collect();
+        let attrs: Vec<&str> = plan
+            .rows
+            .iter()
+            .map(|row| row.event.attrs.as_str())
+            .collect();
+        let nonces: Vec<Option<&str>> = plan
+            .rows
+            .iter()
+            .map(|row| row.nonce.as_ref().map(|nonce| nonce.0.as_str()))
+            .collect();
+        let hashes: Vec<Option<&[u8]>> = plan
+            .rows
+            .iter()
+            .map(|row| row.nonce.as_ref().map(|nonce| &nonce.1[..]))
+            .collect();
+        sqlx::query(
+            "INSERT INTO events
+                 (room_id, seq, kind, uid, target, text, attrs, nonce, nonce_hash, at)
+             SELECT *
+             FROM unnest(
+                 $1::BIGINT[], $2::BIGINT[], $3::SMALLINT[], $4::BIGINT[], $5::BIGINT[],
+                 $6::TEXT[], $7::TEXT[], $8::TEXT[], $9::BYTEA[], $10::BIGINT[]
+             )",
+        )
+        .bind(column(|event| event.room.as_i64()))
+        .bind(column(|event| event.seq.as_i64()))
+        .bind(&kinds)
+        .bind(column(|event| event.uid.as_i64()))
+        .bind(column(|event| event.target.as_i64()))
+        .bind(&texts)
+        .bind(&attrs)
+        .bind(&nonces)
+        .bind(&hashes)
+        .bind(column(|event| event.at.micros()))
+        .execute(&mut *connection)
+        .await?;
+    }
+    if !plan.members.is_empty() {
+        write_members(connection, plan).await?;
+    }
+    if !plan.heads.is_empty() {
+        let rooms: Vec<i64> = plan.heads.keys().map(|room| room.as_i64()).collect();
+        let heads: Vec<i64> = plan.heads.values().map(|head| head.head.as_i64()).collect();
+        let applied: Vec<i64> = plan
+            .heads
+            .values()
+            .map(|head| head.applied.cast_signed())
+            .collect();
+        let last_at: Vec<i64> = plan
+            .heads
+            .values()
+            .map(|head| head.last_at.micros())
+            .collect();
+        sqlx::query(
+            "UPDATE heads
+             SET head = moved.head, applied = moved.applied, last_at = moved.last_at
+             FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[])
+                 AS moved (room_id, head, applied, last_at)
+             WHERE heads.room_id = moved.room_id",
+        )
+        .bind(&rooms)
+        .bind(&heads)
+        .bind(&applied)
+        .bind(&last_at)
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn write_members(connection: &mut PgConnection, plan: &Plan) -> Result<(), StoreError> {
+    let pick = |gone: bool| -> (Vec<i64>, Vec<i64>, Vec<i16>) {
+        let mut columns = (Vec::new(), Vec::new(), Vec::new());
+        for (&(room, uid), &role) in &plan.members {
+            if (role == 0) == gone {
+                columns.0.push(room.as_i64());
+                columns.1.push(uid.as_i64());
+                columns.2.push(small(role));
+            }
+        }
+        columns
+    };
+    let (rooms, uids, roles) = pick(false);
+    sqlx::query(
+        "INSERT INTO members (room_id, uid, role)
+         SELECT * FROM unnest($1::BIGINT[], $2::BIGINT[], $3::SMALLINT[])
+         ON CONFLICT (room_id, uid) DO UPDATE SET role = EXCLUDED.role",
+    )
+    .bind(&rooms)
+    .bind(&uids)
+    .bind(&roles)
+    .execute(&mut *connection)
+    .await?;
+    let (rooms, uids, _) = pick(true);
+    sqlx::query(
+        "DELETE FROM members
+         USING unnest($1::BIGINT[], $2::BIGINT[]) AS gone (room_id, uid)
+         WHERE members.room_id = gone.room_id
+           AND members.uid = gone.uid",
+    )
+    .bind(&rooms)
+    .bind(&uids)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Kinds and roles are small by their making; one that is not is refused by the column.
+fn small(number: u32) -> i16 {
+    i16::try_from(number).unwrap_or(i16::MAX)
+}
+
+#[derive(sqlx::FromRow)]
+struct EventRow {
+    room_id: i64,
+    seq: i64,
+    kind: i16,
+    uid: i64,
+    target: i64,
+    text: String,
+    attrs: String,
+    at: i64,
+}
+
+fn events(rows: Vec<EventRow>) -> Result<Vec<Event>, StoreError> {
+    let event = |row: EventRow| {
+        Ok(Event {
+            room: id(row.room_id, "events.room_id")?,
+            seq: Seq(row.seq.cast_unsigned()),
+            kind: u32::from(row.kind.cast_unsigned()),
+            uid: id(row.uid, "events.uid")?,
+            target: Seq(row.target.cast_unsigned()),
+            text: row.text,
+            attrs: row.attrs,
+            at: Timestamp::from_micros(row.at),
+        })
+    };
+    rows.into_iter().map(event).collect()
+}

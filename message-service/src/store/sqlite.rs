@@ -1,0 +1,413 @@
+//! The logs on SQLite: one writer, so a batch needs no row locks; whole columns go
+//! into one statement as JSON, because a statement costs more than its rows.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use async_trait::async_trait;
+use base::{Epoch, RoomId, Seq, Timestamp, Uid};
+use runtime::StoreError;
+use runtime::sqlite::Sqlite;
+use serde_json::json;
+use sqlx::sqlite::SqliteConnection;
+
+use super::{Behind, Needs, Published, Store, id};
+use crate::domain::{Entry, Event, Outcome, Page, Position, ReadError, kind};
+use crate::sequencer::{Head, Plan, State, Written, sequence};
+
+/// The logs in one file.
+pub struct SqliteStore {
+    database: Sqlite,
+}
+
+impl SqliteStore {
+    /// Opens the file, making it if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be opened or migrated.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let database = runtime::sqlite::open(path, sqlx::migrate!("migrations/sqlite")).await?;
+        Ok(Self { database })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn commit(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Outcome>, StoreError> {
+        let needs = Needs::of(entries);
+        let mut tx = self.database.writer.begin_with("BEGIN IMMEDIATE").await?;
+        for room in &needs.begun {
+            sqlx::query("INSERT INTO heads (room_id) VALUES (?1) ON CONFLICT DO NOTHING")
+                .bind(room)
+                .execute(&mut *tx)
+                .await?;
+        }
+        let state = State {
+            heads: lock(&mut tx, &needs.rooms).await?,
+            busy: HashSet::new(),
+            members: members(&mut tx, &needs.authors).await?,
+            nonces: nonces(&mut tx, &needs.nonces).await?,
+        };
+        let plan = sequence(entries, state, now);
+        write(&mut tx, &plan).await?;
+        tx.commit().await?;
+        Ok(plan.outcomes)
+    }
+
+    async fn note_published(&self, done: &[Published]) -> Result<Vec<RoomId>, StoreError> {
+        let rows: Vec<_> = done
+            .iter()
+            .map(|it| (it.room.get(), it.from.get(), it.to.get()))
+            .collect();
+        sqlx::query(
+            "UPDATE heads
+             SET published = MAX(published, done.value ->> 2)
+             FROM json_each(?1) AS done
+             WHERE heads.room_id = done.value ->> 0
+               AND heads.published >= (done.value ->> 1) - 1",
+        )
+        .bind(json!(rows).to_string())
+        .execute(&self.database.writer)
+        .await?;
+        Ok(done.iter().map(|stretch| stretch.room).collect())
+    }
+
+    async fn behind(&self, before: Timestamp, limit: u32) -> Result<Vec<Behind>, StoreError> {
+        let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT room_id, published, head
+             FROM heads
+             WHERE published < head
+               AND last_at < ?1
+             ORDER BY last_at
+             LIMIT ?2",
+        )
+        .bind(before.micros())
+        .bind(limit)
+        .fetch_all(&self.database.readers)
+        .await?;
+        rows.into_iter()
+            .map(|(room, published, head)| {
+                Ok(Behind {
+                    room: id(room, "heads.room_id")?,
+                    published: seq(published),
+                    head: seq(head),
+                })
+            })
+            .collect()
+    }
+
+    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, Seq)>, StoreError> {
+        let rows: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT room_id, head FROM heads WHERE room_id IN (SELECT value FROM json_each(?1))",
+        )
+        .bind(json!(rooms).to_string())
+        .fetch_all(&self.database.readers)
+        .await?;
+        rows.into_iter()
+            .map(|(room, head)| Ok((id(room, "heads.room_id")?, seq(head))))
+            .collect()
+    }
+
+    async fn position(&self, room: RoomId, uid: Uid) -> Result<Option<Position>, StoreError> {
+        let mut connection = self.database.readers.acquire().await?;
+        standing(&mut connection, room, Some(uid)).await
+    }
+
+    async fn page(
+        &self,
+        room: RoomId,
+        reader: Option<Uid>,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Page, ReadError> {
+        // A read transaction sees one moment: head, membership and events agree.
+        let mut tx = self
+            .database
+            .readers
+            .begin()
+            .await
+            .map_err(StoreError::from)?;
+        let position = may_read(&mut tx, room, reader).await?;
+        let rows: Vec<EventRow> = sqlx::query_as(
+            "SELECT room_id, seq, kind, uid, target, text, attrs, at
+             FROM events
+             WHERE room_id = ?1
+               AND seq > ?2
+             ORDER BY seq
+             LIMIT ?3",
+        )
+        .bind(room.as_i64())
+        .bind(after.as_i64())
+        .bind(limit)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(StoreError::from)?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(Page {
+            events: events(rows)?,
+            position,
+        })
+    }
+
+    async fn history(
+        &self,
+        room: RoomId,
+        reader: Uid,
+        last: Option<Seq>,
+        limit: u32,
+    ) -> Result<Vec<Event>, ReadError> {
+        let mut tx = self
+            .database
+            .readers
+            .begin()
+            .await
+            .map_err(StoreError::from)?;
+        may_read(&mut tx, room, Some(reader)).await?;
+        let rows: Vec<EventRow> = sqlx::query_as(
+            "SELECT room_id, seq, kind, uid, target, text, attrs, at
+             FROM events
+             WHERE room_id = ?1
+               AND seq <= ?2
+               AND kind IN (?3, ?4, ?5)
+             ORDER BY seq DESC
+             LIMIT ?6",
+        )
+        .bind(room.as_i64())
+        .bind(last.map_or(i64::MAX, Seq::as_i64))
+        .bind(kind::MESSAGE)
+        .bind(kind::JOIN)
+        .bind(kind::LEAVE)
+        .bind(limit)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(StoreError::from)?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(events(rows)?)
+    }
+}
+
+fn seq(value: i64) -> Seq {
+    Seq(value.cast_unsigned())
+}
+
+/// A room's position, and the role in it of `uid` if one is named.
+async fn standing(
+    connection: &mut SqliteConnection,
+    room: RoomId,
+    uid: Option<Uid>,
+) -> Result<Option<Position>, StoreError> {
+    let row: Option<(i64, i64, i64, Option<u32>)> = sqlx::query_as(
+        "SELECT heads.head, heads.epoch, heads.first, members.role
+         FROM heads
+         LEFT JOIN members ON members.room_id = heads.room_id AND members.uid = ?2
+         WHERE heads.room_id = ?1
+           AND heads.head > 0",
+    )
+    .bind(room.as_i64())
+    .bind(uid.map_or(0, Uid::as_i64))
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|(head, epoch, first, role)| Position {
+        head: seq(head),
+        epoch: Epoch(epoch.cast_unsigned()),
+        first: seq(first),
+        role: role.unwrap_or(0),
+    }))
+}
+
+/// As [`standing`], for one who wants to read.
+async fn may_read(
+    connection: &mut SqliteConnection,
+    room: RoomId,
+    reader: Option<Uid>,
+) -> Result<Position, ReadError> {
+    match standing(connection, room, reader).await? {
+        None => Err(ReadError::NoRoom),
+        Some(position) if reader.is_some() && position.role == 0 => Err(ReadError::NotMember),
+        Some(position) => Ok(position),
+    }
+}
+
+async fn lock(
+    connection: &mut SqliteConnection,
+    rooms: &[i64],
+) -> Result<HashMap<RoomId, Head>, StoreError> {
+    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT room_id, head, applied, last_at
+         FROM heads
+         WHERE room_id IN (SELECT value FROM json_each(?1))",
+    )
+    .bind(json!(rooms).to_string())
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(room, head, applied, last_at)| {
+            let head = Head {
+                head: seq(head),
+                applied: applied.cast_unsigned(),
+                last_at: Timestamp::from_micros(last_at),
+            };
+            Ok((id(room, "heads.room_id")?, head))
+        })
+        .collect()
+}
+
+async fn members(
+    connection: &mut SqliteConnection,
+    authors: &[(i64, i64)],
+) -> Result<HashSet<(RoomId, Uid)>, StoreError> {
+    if authors.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT members.room_id, members.uid
+         FROM json_each(?1) AS author
+         JOIN members
+           ON members.room_id = author.value ->> 0
+          AND members.uid = author.value ->> 1",
+    )
+    .bind(json!(authors).to_string())
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(room, uid)| Ok((id(room, "members.room_id")?, id(uid, "members.uid")?)))
+        .collect()
+}
+
+async fn nonces(
+    connection: &mut SqliteConnection,
+    nonces: &[(i64, i64, String)],
+) -> Result<HashMap<(RoomId, Uid, String), Written>, StoreError> {
+    if nonces.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(i64, i64, String, Vec<u8>, i64, i64)> = sqlx::query_as(
+        "SELECT events.room_id, events.uid, events.nonce, events.nonce_hash, events.seq, events.at
+         FROM json_each(?1) AS asked
+         JOIN events
+           ON events.room_id = asked.value ->> 0
+          AND events.uid = asked.value ->> 1
+          AND events.nonce = asked.value ->> 2",
+    )
+    .bind(json!(nonces).to_string())
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(room, uid, nonce, hash, at_seq, at)| {
+            let hash = hash
+                .try_into()
+                .map_err(|_| StoreError::Broken("events.nonce_hash".into()))?;
+            let written = Written {
+                hash,
+                seq: seq(at_seq),
+                at: Timestamp::from_micros(at),
+            };
+            Ok((
+                (id(room, "events.room_id")?, id(uid, "events.uid")?, nonce),
+                written,
+            ))
+        })
+        .collect()
+}
+
+async fn write(connection: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreError> {
+    if !plan.rows.is_empty() {
+        let rows: Vec<_> = plan
+            .rows
+            .iter()
+            .map(|row| {
+                let event = &row.event;
+                let nonce = row.nonce.as_ref();
+                json!([
+                    event.room,
+                    event.seq,
+                    event.kind,
+                    event.uid,
+                    event.target,
+                    event.text,
+                    event.attrs,
+                    nonce.map(|nonce| &nonce.0),
+                    nonce.map(|nonce| hex(&nonce.1)),
+                    event.at.micros(),
+                ])
+            })
+            .collect();
+        sqlx::query(
+            "INSERT INTO events
+                 (room_id, seq, kind, uid, target, text, attrs, nonce, nonce_hash, at)
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4,
+                    value ->> 5, value ->> 6, value ->> 7, unhex(value ->> 8), value ->> 9
+             FROM json_each(?1)",
+        )
+        .bind(serde_json::Value::from(rows).to_string())
+        .execute(&mut *connection)
+        .await?;
+    }
+    for (&(room, uid), &role) in &plan.members {
+        let statement = if role == 0 {
+            sqlx::query("DELETE FROM members WHERE room_id = ?1 AND uid = ?2")
+        } else {
+            sqlx::query(
+                "INSERT INTO members (room_id, uid, role)
+                 VALUES (?1, ?2, ?3)
+                 ON CONFLICT (room_id, uid) DO UPDATE SET role = excluded.role",
+            )
+        };
+        let statement = statement.bind(room.as_i64()).bind(uid.as_i64());
+        let statement = if role == 0 {
+            statement
+        } else {
+            statement.bind(role)
+        };
+        statement.execute(&mut *connection).await?;
+    }
+    if !plan.heads.is_empty() {
+        let rows: Vec<_> = plan
+            .heads
+            .iter()
+            .map(|(room, head)| (room, head.head, head.applied, head.last_at.micros()))
+            .collect();
+        sqlx::query(
+            "UPDATE heads
+             SET head = moved.value ->> 1, applied = moved.value ->> 2, last_at = moved.value ->> 3
+             FROM json_each(?1) AS moved
+             WHERE heads.room_id = moved.value ->> 0",
+        )
+        .bind(json!(rows).to_string())
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[derive(sqlx::FromRow)]
+struct EventRow {
+    room_id: i64,
+    seq: i64,
+    kind: u32,
+    uid: i64,
+    target: i64,
+    text: String,
+    attrs: String,
+    at: i64,
+}
+
+fn events(rows: Vec<EventRow>) -> Result<Vec<Event>, StoreError> {
+    let event = |row: EventRow| {
+        Ok(Event {
+            room: id(row.room_id, "events.room_id")?,
+            seq: seq(row.seq),
+            kind: row.kind,
+            uid: id(row.uid, "events.uid")?,
+            target: seq(row.target),
+            text: row.text,
+            attrs: row.attrs,
+            at: Timestamp::from_micros(row.at),
+        })
+    };
+    rows.into_iter().map(event).collect()
+}
