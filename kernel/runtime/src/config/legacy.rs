@@ -66,6 +66,7 @@ impl Translation<'_> {
             ("postgres", Value::Object(section)) => self.section("postgres", section),
             ("redis", Value::Object(section)) => self.section("redis", section),
             ("kafka", Value::Object(section)) => self.section("kafka", section),
+            ("websocket", Value::Object(section)) => self.section("websocket", section),
             ("services", Value::Object(services)) => {
                 for (service, address) in services {
                     let name = service.to_lowercase();

@@ -1,0 +1,332 @@
+//! Rooms, roles and membership changes, and the rules of who may change what.
+//!
+//! The rules are pure: a store gathers [`Facts`] under the room's lock and asks
+//! [`decide`]. So all stores follow the same rules.
+
+use base::{ChangeNo, RoomId, RoomName, Timestamp, Uid};
+
+/// What a room is. The numbers are stored and are those of `rooms.proto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub enum Kind {
+    /// A room with a name, which people join.
+    Room = 1,
+    /// Two people's conversation.
+    Direct = 2,
+}
+
+impl Kind {
+    /// The stored number.
+    pub const fn number(self) -> i16 {
+        self as i16
+    }
+
+    /// The kind of a stored number.
+    pub const fn from_number(number: i16) -> Option<Self> {
+        match number {
+            1 => Some(Self::Room),
+            2 => Some(Self::Direct),
+            _ => None,
+        }
+    }
+}
+
+/// What a member is in a room. The numbers are stored and are those of `rooms.proto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub enum Role {
+    /// May read and write.
+    Member = 1,
+    /// May moderate too.
+    Admin = 2,
+    /// May everything.
+    Owner = 3,
+}
+
+impl Role {
+    /// The stored number.
+    pub const fn number(self) -> i16 {
+        self as i16
+    }
+
+    /// The role of a stored number.
+    pub const fn from_number(number: i16) -> Option<Self> {
+        match number {
+            1 => Some(Self::Member),
+            2 => Some(Self::Admin),
+            3 => Some(Self::Owner),
+            _ => None,
+        }
+    }
+}
+
+/// A room, without its members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// Its id.
+    pub id: RoomId,
+    /// What it is.
+    pub kind: Kind,
+    /// Its name; none in a direct room.
+    pub name: Option<RoomName>,
+    /// Who made it.
+    pub creator: Uid,
+    /// Whether one has to be invited.
+    pub is_private: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A room that someone asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRoom {
+    /// Its name.
+    pub name: RoomName,
+    /// Whether one has to be invited.
+    pub is_private: bool,
+    /// Who makes it: its owner and first member.
+    pub creator: Uid,
+}
+
+/// What a membership change does. The numbers are stored and are those of the
+/// event kinds in `message.proto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub enum ChangeKind {
+    /// Becomes a member.
+    Join = 2,
+    /// Is no member any more.
+    Leave = 3,
+}
+
+impl ChangeKind {
+    /// The stored number.
+    pub const fn number(self) -> i16 {
+        self as i16
+    }
+
+    /// The kind of a stored number.
+    pub const fn from_number(number: i16) -> Option<Self> {
+        match number {
+            2 => Some(Self::Join),
+            3 => Some(Self::Leave),
+            _ => None,
+        }
+    }
+}
+
+/// A membership change in a room's order of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Its place in that order.
+    pub no: ChangeNo,
+    /// What it does.
+    pub kind: ChangeKind,
+    /// To whom.
+    pub uid: Uid,
+    /// Who did it.
+    pub by: Uid,
+    /// The role afterwards.
+    pub role: Option<Role>,
+}
+
+/// A membership change that someone asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// `uid` joins a room that is open to all.
+    Join {
+        /// Who joins.
+        uid: Uid,
+    },
+    /// `by` makes `uid` a member.
+    Invite {
+        /// Who invites.
+        by: Uid,
+        /// Whom.
+        uid: Uid,
+    },
+    /// `uid` leaves.
+    Leave {
+        /// Who leaves.
+        uid: Uid,
+    },
+}
+
+impl Wish {
+    /// Whose membership it is about.
+    pub const fn subject(self) -> Uid {
+        match self {
+            Self::Join { uid } | Self::Invite { uid, .. } | Self::Leave { uid } => uid,
+        }
+    }
+
+    /// Whose doing it is.
+    pub const fn actor(self) -> Uid {
+        match self {
+            Self::Join { uid } | Self::Leave { uid } => uid,
+            Self::Invite { by, .. } => by,
+        }
+    }
+
+    /// What it does when it is granted.
+    pub const fn kind(self) -> ChangeKind {
+        match self {
+            Self::Join { .. } | Self::Invite { .. } => ChangeKind::Join,
+            Self::Leave { .. } => ChangeKind::Leave,
+        }
+    }
+
+    /// The subject's role when it is granted.
+    pub const fn role(self) -> Option<Role> {
+        match self {
+            Self::Join { .. } | Self::Invite { .. } => Some(Role::Member),
+            Self::Leave { .. } => None,
+        }
+    }
+}
+
+/// What is so when a wish is decided, all read under the room's lock.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Whether one has to be invited.
+    pub is_private: bool,
+    /// The role of who acts.
+    pub actor: Option<Role>,
+    /// The role of whom it is about.
+    pub subject: Option<Role>,
+    /// Whether there are members besides the subject.
+    pub others: bool,
+    /// The subject's newest change, if the room's log is not known to have it.
+    pub pending: Option<Change>,
+}
+
+/// What comes of a wish that is not refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It takes the room's next number.
+    Take,
+    /// It was granted before, as this change, which is not finished.
+    Unfinished(ChangeNo),
+}
+
+/// Why a wish is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such room.
+    #[error("no such room")]
+    NoRoom,
+    /// Nobody joins it by himself.
+    #[error("the room is private")]
+    Private,
+    /// The subject is in the room.
+    #[error("already a member")]
+    Already,
+    /// The subject is not in the room.
+    #[error("not a member")]
+    NotMember,
+    /// Only the owner may do this.
+    #[error("only the room's owner may invite")]
+    NotOwner,
+    /// The room would be left to members without an owner.
+    #[error("the owner cannot leave while there are other members")]
+    OwnerStays,
+}
+
+/// Decides a wish.
+///
+/// # Errors
+/// The first rule that the wish breaks.
+pub fn decide(wish: Wish, facts: &Facts) -> Result<Decision, Refusal> {
+    let mine = facts
+        .pending
+        .filter(|change| change.kind == wish.kind() && change.by == wish.actor());
+    let unfinished = mine.map(|change| Decision::Unfinished(change.no));
+    match wish {
+        Wish::Invite { .. } if facts.actor != Some(Role::Owner) => Err(Refusal::NotOwner),
+        Wish::Join { .. } | Wish::Invite { .. } if facts.subject.is_some() => {
+            unfinished.ok_or(Refusal::Already)
+        }
+        Wish::Join { .. } if facts.is_private => Err(Refusal::Private),
+        Wish::Leave { .. } if facts.subject.is_none() => unfinished.ok_or(Refusal::NotMember),
+        Wish::Leave { .. } if facts.subject == Some(Role::Owner) && facts.others => {
+            Err(Refusal::OwnerStays)
+        }
+        _ => Ok(Decision::Take),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANN: Uid = Uid::new(1).unwrap();
+    const BOB: Uid = Uid::new(2).unwrap();
+
+    fn facts(actor: Option<Role>, subject: Option<Role>) -> Facts {
+        Facts {
+            is_private: false,
+            actor,
+            subject,
+            others: true,
+            pending: None,
+        }
+    }
+
+    fn pending(kind: ChangeKind, by: Uid) -> Change {
+        Change {
+            no: ChangeNo::new(7).unwrap(),
+            kind,
+            uid: BOB,
+            by,
+            role: None,
+        }
+    }
+
+    #[test]
+    fn a_private_room_is_entered_by_invitation_alone() {
+        let private = |facts| Facts {
+            is_private: true,
+            ..facts
+        };
+        let (join, invite) = (Wish::Join { uid: BOB }, Wish::Invite { by: ANN, uid: BOB });
+        assert_eq!(
+            decide(join, &private(facts(None, None))),
+            Err(Refusal::Private)
+        );
+        let by_owner = private(facts(Some(Role::Owner), None));
+        assert_eq!(decide(invite, &by_owner), Ok(Decision::Take));
+        for role in [None, Some(Role::Member), Some(Role::Admin)] {
+            assert_eq!(
+                decide(invite, &private(facts(role, None))),
+                Err(Refusal::NotOwner)
+            );
+        }
+    }
+
+    #[test]
+    fn the_owner_leaves_last() {
+        let leave = Wish::Leave { uid: ANN };
+        let mut owner = facts(Some(Role::Owner), Some(Role::Owner));
+        assert_eq!(decide(leave, &owner), Err(Refusal::OwnerStays));
+        owner.others = false;
+        assert_eq!(decide(leave, &owner), Ok(Decision::Take));
+    }
+
+    #[test]
+    fn only_the_same_persons_unfinished_change_is_found_again() {
+        let invite = Wish::Invite { by: ANN, uid: BOB };
+        let mut joined = facts(Some(Role::Owner), Some(Role::Member));
+        assert_eq!(decide(invite, &joined), Err(Refusal::Already));
+        joined.pending = Some(pending(ChangeKind::Join, ANN));
+        assert!(matches!(
+            decide(invite, &joined),
+            Ok(Decision::Unfinished(_))
+        ));
+        joined.pending = Some(pending(ChangeKind::Join, BOB));
+        assert_eq!(decide(invite, &joined), Err(Refusal::Already));
+        let mut gone = facts(None, None);
+        gone.pending = Some(pending(ChangeKind::Leave, BOB));
+        let leave = Wish::Leave { uid: BOB };
+        assert!(matches!(decide(leave, &gone), Ok(Decision::Unfinished(_))));
+    }
+}

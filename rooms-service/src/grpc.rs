@@ -1,0 +1,148 @@
+//! gRPC to use cases and back: translate, call, translate.
+
+use base::{Error, RoomId, RoomName, Uid};
+use proto::rooms::rooms_server::Rooms;
+use proto::rooms::{
+    CreateReply, CreateRequest, InfoRequest, InviteReply, InviteRequest, JoinReply, JoinRequest,
+    LeaveReply, LeaveRequest, ListReply, ListRequest, MembershipReply, MembershipRequest,
+};
+use runtime::{Call, status};
+use tonic::{Request, Response, Status};
+
+use crate::domain::{Role, Room};
+use crate::service::Service;
+
+/// The service as tonic calls it.
+pub(crate) struct Grpc(pub(crate) Service);
+
+#[tonic::async_trait]
+impl Rooms for Grpc {
+    async fn create(
+        &self,
+        request: Request<CreateRequest>,
+    ) -> Result<Response<CreateReply>, Status> {
+        let call = Call::of(&request);
+        let CreateRequest { name, is_private } = request.into_inner();
+        let made = async {
+            let name = RoomName::parse("Name", &name)?;
+            let id = self.0.create(&call, name, is_private).await?;
+            Ok(CreateReply { room_id: id.get() })
+        };
+        answer(made.await)
+    }
+
+    async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinReply>, Status> {
+        let call = Call::of(&request);
+        let joined = async {
+            let room = RoomId::try_from(request.get_ref().room_id)?;
+            self.0.join(&call, room).await?;
+            Ok(JoinReply {})
+        };
+        answer(joined.await)
+    }
+
+    async fn invite(
+        &self,
+        request: Request<InviteRequest>,
+    ) -> Result<Response<InviteReply>, Status> {
+        let call = Call::of(&request);
+        let InviteRequest { room_id, uid } = request.into_inner();
+        let invited = async {
+            let (room, uid) = (RoomId::try_from(room_id)?, Uid::try_from(uid)?);
+            self.0.invite(&call, room, uid).await?;
+            Ok(InviteReply {})
+        };
+        answer(invited.await)
+    }
+
+    async fn leave(&self, request: Request<LeaveRequest>) -> Result<Response<LeaveReply>, Status> {
+        let call = Call::of(&request);
+        let left = async {
+            let room = RoomId::try_from(request.get_ref().room_id)?;
+            self.0.leave(&call, room).await?;
+            Ok(LeaveReply {})
+        };
+        answer(left.await)
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListReply>, Status> {
+        let rooms = self.0.list(&Call::of(&request)).await;
+        answer(rooms.map(|rooms| ListReply {
+            room_ids: rooms.into_iter().map(RoomId::get).collect(),
+        }))
+    }
+
+    async fn info(
+        &self,
+        request: Request<InfoRequest>,
+    ) -> Result<Response<proto::rooms::Room>, Status> {
+        let call = Call::of(&request);
+        let info = async {
+            let room = RoomId::try_from(request.get_ref().room_id)?;
+            Ok(translate(self.0.info(&call, room).await?))
+        };
+        answer(info.await)
+    }
+
+    async fn membership(
+        &self,
+        request: Request<MembershipRequest>,
+    ) -> Result<Response<MembershipReply>, Status> {
+        let MembershipRequest { room_id, uid } = request.into_inner();
+        let membership = async {
+            let (room, uid) = (RoomId::try_from(room_id)?, Uid::try_from(uid)?);
+            let role = self.0.role(room, uid).await?;
+            let role = role.map_or(0, Role::number).into();
+            Ok(MembershipReply { role })
+        };
+        answer(membership.await)
+    }
+}
+
+fn answer<T>(outcome: Result<T, Error>) -> Result<Response<T>, Status> {
+    match outcome {
+        Ok(reply) => Ok(Response::new(reply)),
+        Err(error) => Err(status::to_status(&error)),
+    }
+}
+
+fn translate(room: Room) -> proto::rooms::Room {
+    proto::rooms::Room {
+        room_id: room.id.get(),
+        kind: room.kind.number().into(),
+        name: room.name.map(RoomName::into_string),
+        creator_uid: room.creator.get(),
+        is_private: room.is_private,
+        created_at: room.created_at.micros(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ChangeKind, Kind};
+
+    #[test]
+    fn stored_numbers_are_those_of_the_contract() {
+        use proto::{message, rooms};
+        for (ours, theirs) in [
+            (Role::Member, rooms::Role::Member),
+            (Role::Admin, rooms::Role::Admin),
+            (Role::Owner, rooms::Role::Owner),
+        ] {
+            assert_eq!(i32::from(ours.number()), theirs as i32);
+        }
+        for (ours, theirs) in [
+            (Kind::Room, rooms::Kind::Room),
+            (Kind::Direct, rooms::Kind::Direct),
+        ] {
+            assert_eq!(i32::from(ours.number()), theirs as i32);
+        }
+        for (ours, theirs) in [
+            (ChangeKind::Join, message::Kind::Join),
+            (ChangeKind::Leave, message::Kind::Leave),
+        ] {
+            assert_eq!(i32::from(ours.number()), theirs as i32);
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The use cases.
+//!
+//! Invariant: a membership change is answered with success only when the room's
+//! log has it. It is committed here first, pending; whatever happens between that
+//! and the log's word, the change stays pending and a retry or the relay ends it.
+
+use std::sync::Arc;
+
+use base::{ChangeNo, Clock, Code, Error, RoomId, RoomName, Timestamp, Uid};
+use runtime::{Call, Lifecycle, StoreError};
+use tracing::Instrument;
+
+use crate::Ports;
+use crate::domain::{Change, NewRoom, Refusal, Role, Room, Wish};
+use crate::log::{AppendError, Log};
+use crate::store::{ChangeError, CreateError, Store};
+use crate::turns::Turns;
+use crate::views::Views;
+
+/// The service; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Service(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    views: Views,
+    log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
+    turns: Turns,
+    lifecycle: Lifecycle,
+}
+
+impl Service {
+    pub(crate) fn new(ports: Ports, lifecycle: Lifecycle) -> Self {
+        Self(Arc::new(Inner {
+            views: Views::new(Arc::clone(&ports.store), ports.cache),
+            store: ports.store,
+            log: ports.log,
+            clock: ports.clock,
+            turns: Turns::default(),
+            lifecycle,
+        }))
+    }
+
+    /// Makes a room of the acting user's.
+    pub(crate) async fn create(
+        &self,
+        call: &Call,
+        name: RoomName,
+        is_private: bool,
+    ) -> base::Result<RoomId> {
+        let room = NewRoom {
+            name,
+            is_private,
+            creator: call.acting()?,
+        };
+        let (this, call) = (self.clone(), call.clone());
+        self.to_its_end(async move {
+            let made = this.0.store.create(&room, this.0.clock.now()).await;
+            this.0.views.forget_rooms_of(room.creator).await;
+            let id = made?;
+            this.settle(&call, id, ChangeNo::new(1)).await?;
+            Ok(id)
+        })
+        .await
+    }
+
+    /// Makes the acting user a member.
+    pub(crate) async fn join(&self, call: &Call, room: RoomId) -> base::Result<()> {
+        let uid = call.acting()?;
+        self.change(call, room, Wish::Join { uid }).await
+    }
+
+    /// Makes `uid` a member, by the acting user's word.
+    pub(crate) async fn invite(&self, call: &Call, room: RoomId, uid: Uid) -> base::Result<()> {
+        let by = call.acting()?;
+        self.change(call, room, Wish::Invite { by, uid }).await
+    }
+
+    /// Ends the acting user's membership.
+    pub(crate) async fn leave(&self, call: &Call, room: RoomId) -> base::Result<()> {
+        let uid = call.acting()?;
+        self.change(call, room, Wish::Leave { uid }).await
+    }
+
+    /// The acting user's rooms, ascending.
+    pub(crate) async fn list(&self, call: &Call) -> base::Result<Vec<RoomId>> {
+        Ok(self.0.views.rooms_of(call.acting()?).await?)
+    }
+
+    /// A room, as the acting user or a stranger may see it.
+    pub(crate) async fn info(&self, call: &Call, room: RoomId) -> base::Result<Room> {
+        let found = self.0.views.room(room).await?.ok_or(Refusal::NoRoom)?;
+        if found.is_private && !self.is_insider(call, room).await? {
+            return Err(Refusal::NoRoom.into());
+        }
+        Ok(found)
+    }
+
+    /// What `uid` is in a room.
+    pub(crate) async fn role(&self, room: RoomId, uid: Uid) -> base::Result<Option<Role>> {
+        Ok(self.0.store.role(room, uid).await?)
+    }
+
+    /// Tells the logs of changes that have been pending for too long, for the
+    /// calls that made them did not come to their end. Says how many rooms it
+    /// finished.
+    pub(crate) async fn finish_pending(&self, age: std::time::Duration) -> base::Result<u64> {
+        /// Rooms of one question to the store.
+        const BATCH: u32 = 64;
+        let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        let before = Timestamp::from_micros(self.0.clock.now().micros().saturating_sub(age));
+        let (mut after, mut finished) = (None, 0);
+        loop {
+            let rooms = self.0.store.unfinished(before, after, BATCH).await?;
+            let Some(&last) = rooms.last() else {
+                return Ok(finished);
+            };
+            for room in rooms {
+                match self.finish(room).await {
+                    Ok(()) => finished += 1,
+                    // There is no sense in asking for the other rooms.
+                    Err(error) if error.code().retryable() => return Err(error),
+                    Err(error) => {
+                        tracing::error!(%room, %error, cause = error.cause(), "not relayed");
+                    }
+                }
+            }
+            after = Some(last);
+        }
+    }
+
+    async fn finish(&self, room: RoomId) -> base::Result<()> {
+        // The call may have ended before it dropped what the cache has.
+        for change in self.0.store.pending(room).await? {
+            self.0.views.forget_rooms_of(change.uid).await;
+        }
+        self.settle(&Call::own("rooms-relay"), room, None).await
+    }
+
+    /// Membership from the database: nothing that grants access comes from a cache.
+    async fn is_insider(&self, call: &Call, room: RoomId) -> Result<bool, StoreError> {
+        match call.uid() {
+            Some(uid) => Ok(self.0.store.role(room, uid).await?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    async fn change(&self, call: &Call, room: RoomId, wish: Wish) -> base::Result<()> {
+        let (this, call) = (self.clone(), call.clone());
+        self.to_its_end(async move {
+            let now = this.0.clock.now();
+            let changed = this.0.store.change(room, wish, now).await;
+            // Whatever came of it: an answer may be lost after the commit.
+            this.0.views.forget_rooms_of(wish.subject()).await;
+            let until = match changed {
+                Ok(no) => Some(no),
+                Err(ChangeError::Refused(Refusal::Already)) => {
+                    // Another's change may have made him one and still be pending;
+                    // what is refused as done must be done.
+                    this.settle(&call, room, None).await?;
+                    return Err(Refusal::Already.into());
+                }
+                Err(error) => return Err(error.into()),
+            };
+            this.settle(&call, room, until).await
+        })
+        .await
+    }
+
+    /// Runs a write on its own task: a caller that goes away must not stop it
+    /// between its commit and the drop of what the cache has.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        write: impl Future<Output = base::Result<T>> + Send + 'static,
+    ) -> base::Result<T> {
+        let write = write.instrument(tracing::Span::current());
+        let task = self.0.lifecycle.tasks().spawn(write);
+        task.await
+            .unwrap_or_else(|error| Err(Error::internal(error)))
+    }
+
+    /// Tells the room's log of pending changes up to `until`, or of all.
+    async fn settle(&self, call: &Call, room: RoomId, until: Option<ChangeNo>) -> base::Result<()> {
+        let telling = async {
+            // Several at once would do no harm and the same work.
+            let _turn = self.0.turns.take(room).await;
+            self.tell(call, room, until).await
+        };
+        tokio::time::timeout_at(call.deadline(), telling)
+            .await
+            .unwrap_or_else(|_| Err(Error::deadline_exceeded()))
+    }
+
+    async fn tell(&self, call: &Call, room: RoomId, until: Option<ChangeNo>) -> base::Result<()> {
+        let mut replaying = false;
+        let mut page = self.0.store.pending(room).await?;
+        while let (Some(first), Some(last)) = (page.first(), page.last())
+            && until.is_none_or(|until| first.no <= until)
+        {
+            match self.0.log.append(call, room, &page).await {
+                Ok(applied) => {
+                    page = self.confirm(room, last.no, applied, replaying).await?;
+                }
+                // A log that was restored from an older copy gets all from the start;
+                // it knows what it has.
+                Err(AppendError::Gap) if !replaying => {
+                    tracing::warn!(%room, "the room's log lacks changes it had; sending all");
+                    replaying = true;
+                    page = self.0.store.changes(room, first_no()?).await?;
+                }
+                Err(AppendError::Gap) => return Err(Error::internal("the log refuses change 1")),
+                Err(AppendError::Failed(error)) if error.code().retryable() => return Err(error),
+                Err(AppendError::Failed(error)) => return Err(Error::internal(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks what the log has and reads what comes next.
+    async fn confirm(
+        &self,
+        room: RoomId,
+        told: ChangeNo,
+        applied: u64,
+        replaying: bool,
+    ) -> base::Result<Vec<Change>> {
+        let newest = ChangeNo::new(applied)
+            .filter(|&newest| newest >= told)
+            .ok_or_else(|| Error::internal("the log took changes and does not have them"))?;
+        self.0.store.applied(room, newest).await?;
+        if !replaying {
+            return Ok(self.0.store.pending(room).await?);
+        }
+        let next = ChangeNo::try_from(newest.get() + 1)?;
+        Ok(self.0.store.changes(room, next).await?)
+    }
+}
+
+fn first_no() -> base::Result<ChangeNo> {
+    ChangeNo::try_from(1_u64)
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal {
+            Refusal::NoRoom => Code::NotFound,
+            Refusal::Private | Refusal::NotOwner => Code::PermissionDenied,
+            Refusal::Already | Refusal::NotMember | Refusal::OwnerStays => Code::Conflict,
+        };
+        Self::new(code, refusal.to_string())
+    }
+}
+
+impl From<ChangeError> for Error {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Refused(refusal) => refusal.into(),
+            ChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CreateError> for Error {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Taken => Self::new(Code::Conflict, "a room of this name exists"),
+            CreateError::Store(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

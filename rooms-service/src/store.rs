@@ -1,0 +1,157 @@
+//! What rooms-service needs of a database. Every method is one transaction;
+//! `laws.rs` states what each must do, and both adapters pass it.
+//!
+//! Invariant: a room's changes are numbered 1, 2, 3 … in the order in which they
+//! were committed, for each takes its number under the room's lock.
+
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+#[cfg(test)]
+mod laws;
+
+use async_trait::async_trait;
+use base::{ChangeNo, RoomId, Timestamp, Uid};
+use runtime::StoreError;
+
+use crate::domain::{Change, NewRoom, Refusal, Role, Room, Wish};
+
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
+
+/// Rooms, members and the changes among them.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Makes a room with its creator as owner, which is the room's change 1. The
+    /// same room asked for again by the same user while change 1 is pending is
+    /// that room.
+    async fn create(&self, room: &NewRoom, now: Timestamp) -> Result<RoomId, CreateError>;
+
+    /// Grants `wish` and records it, pending, under the room's next number; or
+    /// finds it granted and still pending. Answers its number.
+    async fn change(
+        &self,
+        room: RoomId,
+        wish: Wish,
+        now: Timestamp,
+    ) -> Result<ChangeNo, ChangeError>;
+
+    /// A room.
+    async fn room(&self, room: RoomId) -> Result<Option<Room>, StoreError>;
+
+    /// What a user is in a room.
+    async fn role(&self, room: RoomId, uid: Uid) -> Result<Option<Role>, StoreError>;
+
+    /// A user's rooms, ascending.
+    async fn rooms_of(&self, uid: Uid) -> Result<Vec<RoomId>, StoreError>;
+
+    /// The room's pending changes, oldest first, at most as many as one Append
+    /// takes ([`base::limits::APPEND_CHANGES`]).
+    async fn pending(&self, room: RoomId) -> Result<Vec<Change>, StoreError>;
+
+    /// The room's changes from `from` on, pending or not, oldest first, at most as
+    /// many as one Append takes.
+    async fn changes(&self, room: RoomId, from: ChangeNo) -> Result<Vec<Change>, StoreError>;
+
+    /// The room's log has every change up to `up_to`: they are pending no more.
+    async fn applied(&self, room: RoomId, up_to: ChangeNo) -> Result<(), StoreError>;
+
+    /// Rooms beyond `after` with changes pending since before `before`,
+    /// ascending, `limit` at most.
+    async fn unfinished(
+        &self,
+        before: Timestamp,
+        after: Option<RoomId>,
+        limit: u32,
+    ) -> Result<Vec<RoomId>, StoreError>;
+}
+
+/// Why there is no new room.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// Another room has the name.
+    #[error("the name is taken")]
+    Taken,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why there is no change.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// A rule forbids it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod rows {
+    //! What both adapters' rows have in common.
+
+    use base::{RoomName, Timestamp};
+    use runtime::StoreError;
+
+    use super::{ChangeError, CreateError};
+    use crate::domain::{Change, ChangeKind, Kind, Role, Room};
+
+    /// The columns of a room, in the order of [`room`].
+    pub(super) type RoomRow = (i64, i16, Option<String>, i64, bool, i64);
+    /// The columns of a change, in the order of [`change`].
+    pub(super) type ChangeRow = (i64, i16, i64, i64, i16);
+
+    pub(super) fn room(row: RoomRow) -> Result<Room, StoreError> {
+        let (id, kind, name, creator, is_private, created_at) = row;
+        Ok(Room {
+            id: id.try_into().map_err(odd)?,
+            kind: Kind::from_number(kind).ok_or_else(|| odd("a room's kind"))?,
+            name: name
+                .map(|name| RoomName::parse("name", &name).map_err(odd))
+                .transpose()?,
+            creator: creator.try_into().map_err(odd)?,
+            is_private,
+            created_at: Timestamp::from_micros(created_at),
+        })
+    }
+
+    pub(super) fn change((no, kind, uid, by, role): ChangeRow) -> Result<Change, StoreError> {
+        Ok(Change {
+            no: no.try_into().map_err(odd)?,
+            kind: ChangeKind::from_number(kind).ok_or_else(|| odd("a change's kind"))?,
+            uid: uid.try_into().map_err(odd)?,
+            by: by.try_into().map_err(odd)?,
+            role: if role == 0 {
+                None
+            } else {
+                Some(self::role(role)?)
+            },
+        })
+    }
+
+    pub(super) fn role(number: i16) -> Result<Role, StoreError> {
+        Role::from_number(number).ok_or_else(|| odd("a role"))
+    }
+
+    pub(super) fn odd(what: impl std::fmt::Display) -> StoreError {
+        StoreError::Broken(format!("not understood: {what}"))
+    }
+
+    impl From<sqlx::Error> for CreateError {
+        fn from(error: sqlx::Error) -> Self {
+            Self::Store(error.into())
+        }
+    }
+
+    impl From<sqlx::Error> for ChangeError {
+        fn from(error: sqlx::Error) -> Self {
+            Self::Store(error.into())
+        }
+    }
+}

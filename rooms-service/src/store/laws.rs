@@ -1,0 +1,362 @@
+//! The laws of the store. `laws!` makes a test of each, on every adapter.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{ChangeNo, RoomId, RoomName, Timestamp, Uid};
+use tokio::task::JoinSet;
+
+use super::{ChangeError, CreateError, Store};
+use crate::domain::{Change, ChangeKind, Kind, NewRoom, Refusal, Role, Room, Wish};
+
+type Shared = Arc<dyn Store>;
+
+const ANN: Uid = Uid::new(1).unwrap();
+const BOB: Uid = Uid::new(2).unwrap();
+const EVE: Uid = Uid::new(3).unwrap();
+const NOW: Timestamp = Timestamp::from_micros(1_767_323_045_678_901);
+
+fn no(number: u64) -> ChangeNo {
+    ChangeNo::new(number).unwrap()
+}
+
+fn named(name: &str, creator: Uid, is_private: bool) -> NewRoom {
+    NewRoom {
+        name: RoomName::parse("Name", name).unwrap(),
+        is_private,
+        creator,
+    }
+}
+
+/// A room of Ann's whose log has the creation.
+async fn room(store: &Shared, name: &str) -> RoomId {
+    let id = store.create(&named(name, ANN, false), NOW).await.unwrap();
+    store.applied(id, no(1)).await.unwrap();
+    id
+}
+
+async fn wish(store: &Shared, room: RoomId, wish: Wish) -> Result<ChangeNo, Refusal> {
+    match store.change(room, wish, NOW).await {
+        Ok(no) => Ok(no),
+        Err(ChangeError::Refused(refusal)) => Err(refusal),
+        Err(ChangeError::Store(error)) => panic!("{error}"),
+    }
+}
+
+async fn numbers(store: &Shared, room: RoomId) -> Vec<u64> {
+    let changes = store.changes(room, no(1)).await.unwrap();
+    changes.iter().map(|change| change.no.get()).collect()
+}
+
+async fn a_room_is_read_as_it_was_made(store: Shared) {
+    let made = named("Ann's Öde", ANN, true);
+    let id = store.create(&made, NOW).await.unwrap();
+    let expected = Room {
+        id,
+        kind: Kind::Room,
+        name: Some(made.name),
+        creator: ANN,
+        is_private: true,
+        created_at: NOW,
+    };
+    assert_eq!(store.room(id).await.unwrap(), Some(expected));
+}
+
+async fn the_creator_is_the_owner_by_change_one(store: Shared) {
+    let id = store
+        .create(&named("first", ANN, false), NOW)
+        .await
+        .unwrap();
+    assert_eq!(store.role(id, ANN).await.unwrap(), Some(Role::Owner));
+    let joined = Change {
+        no: no(1),
+        kind: ChangeKind::Join,
+        uid: ANN,
+        by: ANN,
+        role: Some(Role::Owner),
+    };
+    assert_eq!(store.pending(id).await.unwrap(), [joined]);
+}
+
+async fn room_ids_count_up_and_a_refused_name_uses_none(store: Shared) {
+    assert_eq!(room(&store, "one").await.get(), 1);
+    assert!(store.create(&named("one", BOB, false), NOW).await.is_err());
+    assert_eq!(room(&store, "two").await.get(), 2);
+}
+
+async fn names_that_differ_in_case_alone_are_one(store: Shared) {
+    room(&store, "Straße Ä").await;
+    let again = store.create(&named("straße ä", BOB, false), NOW).await;
+    assert!(matches!(again, Err(CreateError::Taken)), "{again:?}");
+}
+
+async fn of_many_who_want_a_name_one_gets_it(store: Shared) {
+    let mut wanting = JoinSet::new();
+    for uid in 1..=8 {
+        let store = Arc::clone(&store);
+        wanting.spawn(async move {
+            let room = named("wanted", Uid::new(uid).unwrap(), false);
+            store.create(&room, NOW).await
+        });
+    }
+    let outcomes = wanting.join_all().await;
+    assert_eq!(outcomes.iter().filter(|made| made.is_ok()).count(), 1);
+    for refused in outcomes.iter().filter_map(|made| made.as_ref().err()) {
+        assert!(matches!(refused, CreateError::Taken), "{refused}");
+    }
+}
+
+async fn a_pending_creation_asked_for_again_is_the_same_room(store: Shared) {
+    let asked = named("again", ANN, false);
+    let id = store.create(&asked, NOW).await.unwrap();
+    assert_eq!(store.create(&asked, NOW).await.unwrap(), id);
+    for other in [
+        named("again", BOB, false),
+        named("again", ANN, true),
+        named("AGAIN", ANN, false),
+    ] {
+        let refused = store.create(&other, NOW).await;
+        assert!(matches!(refused, Err(CreateError::Taken)), "{other:?}");
+    }
+    store.applied(id, no(1)).await.unwrap();
+    let refused = store.create(&asked, NOW).await;
+    assert!(matches!(refused, Err(CreateError::Taken)), "{refused:?}");
+}
+
+async fn a_second_join_is_refused_and_changes_nothing(store: Shared) {
+    let id = room(&store, "room").await;
+    let join = Wish::Join { uid: BOB };
+    assert_eq!(wish(&store, id, join).await, Ok(no(2)));
+    store.applied(id, no(2)).await.unwrap();
+    assert_eq!(wish(&store, id, join).await, Err(Refusal::Already));
+    assert_eq!(numbers(&store, id).await, [1, 2]);
+    assert_eq!(store.pending(id).await.unwrap(), []);
+    assert_eq!(store.role(id, BOB).await.unwrap(), Some(Role::Member));
+}
+
+async fn a_pending_change_asked_for_again_is_the_same_change(store: Shared) {
+    let id = room(&store, "room").await;
+    for (number, asked) in [
+        (2, Wish::Join { uid: BOB }),
+        (3, Wish::Invite { by: ANN, uid: EVE }),
+        (4, Wish::Leave { uid: BOB }),
+    ] {
+        assert_eq!(wish(&store, id, asked).await, Ok(no(number)));
+        assert_eq!(wish(&store, id, asked).await, Ok(no(number)));
+    }
+    assert_eq!(numbers(&store, id).await, [1, 2, 3, 4]);
+    store.applied(id, no(4)).await.unwrap();
+    let left = wish(&store, id, Wish::Leave { uid: BOB }).await;
+    assert_eq!(left, Err(Refusal::NotMember));
+}
+
+async fn who_left_joins_again(store: Shared) {
+    let id = room(&store, "room").await;
+    for number in [2, 4] {
+        let joined = wish(&store, id, Wish::Join { uid: BOB }).await;
+        assert_eq!(joined, Ok(no(number)));
+        assert_eq!(store.rooms_of(BOB).await.unwrap(), [id]);
+        let left = wish(&store, id, Wish::Leave { uid: BOB }).await;
+        assert_eq!(left, Ok(no(number + 1)));
+        assert_eq!(store.role(id, BOB).await.unwrap(), None);
+        assert_eq!(store.rooms_of(BOB).await.unwrap(), []);
+    }
+}
+
+async fn only_the_owner_opens_a_private_room(store: Shared) {
+    let id = store
+        .create(&named("private", ANN, true), NOW)
+        .await
+        .unwrap();
+    let join = wish(&store, id, Wish::Join { uid: BOB }).await;
+    assert_eq!(join, Err(Refusal::Private));
+    let invite = Wish::Invite { by: ANN, uid: BOB };
+    assert_eq!(wish(&store, id, invite).await, Ok(no(2)));
+    for by in [BOB, EVE] {
+        let invited = wish(&store, id, Wish::Invite { by, uid: EVE }).await;
+        assert_eq!(invited, Err(Refusal::NotOwner));
+    }
+}
+
+async fn the_owner_leaves_last(store: Shared) {
+    let id = room(&store, "room").await;
+    wish(&store, id, Wish::Join { uid: BOB }).await.unwrap();
+    let leave = Wish::Leave { uid: ANN };
+    assert_eq!(wish(&store, id, leave).await, Err(Refusal::OwnerStays));
+    wish(&store, id, Wish::Leave { uid: BOB }).await.unwrap();
+    assert_eq!(wish(&store, id, leave).await, Ok(no(4)));
+}
+
+async fn an_unknown_room_is_no_room(store: Shared) {
+    let id = RoomId::new(404).unwrap();
+    assert_eq!(store.room(id).await.unwrap(), None);
+    assert_eq!(store.role(id, ANN).await.unwrap(), None);
+    for asked in [
+        Wish::Join { uid: ANN },
+        Wish::Leave { uid: ANN },
+        Wish::Invite { by: ANN, uid: BOB },
+    ] {
+        assert_eq!(wish(&store, id, asked).await, Err(Refusal::NoRoom));
+    }
+}
+
+async fn changes_of_a_room_are_numbered_without_gaps_under_concurrency(store: Shared) {
+    let id = room(&store, "room").await;
+    let mut changing = JoinSet::new();
+    for uid in 10..50 {
+        let store = Arc::clone(&store);
+        changing.spawn(async move {
+            let uid = Uid::new(uid).unwrap();
+            let joined = wish(&store, id, Wish::Join { uid }).await.unwrap();
+            let left = wish(&store, id, Wish::Leave { uid }).await.unwrap();
+            assert!(joined < left);
+            [joined.get(), left.get()]
+        });
+    }
+    let given: BTreeSet<u64> = changing.join_all().await.into_iter().flatten().collect();
+    assert!(given.into_iter().eq(2..=81));
+    assert!(numbers(&store, id).await.into_iter().eq(1..=81));
+}
+
+async fn one_user_who_joins_many_times_at_once_joins_once(store: Shared) {
+    let id = room(&store, "room").await;
+    let mut joining = JoinSet::new();
+    for _ in 0..8 {
+        let store = Arc::clone(&store);
+        joining.spawn(async move { wish(&store, id, Wish::Join { uid: BOB }).await });
+    }
+    for joined in joining.join_all().await {
+        assert_eq!(joined, Ok(no(2)));
+    }
+    assert_eq!(numbers(&store, id).await, [1, 2]);
+}
+
+async fn what_is_applied_is_pending_no_more(store: Shared) {
+    let id = room(&store, "room").await;
+    for uid in [BOB, EVE] {
+        wish(&store, id, Wish::Join { uid }).await.unwrap();
+    }
+    let pending = store.pending(id).await.unwrap();
+    let uids: Vec<_> = pending.iter().map(|change| change.uid).collect();
+    assert_eq!(uids, [BOB, EVE]);
+    store.applied(id, no(2)).await.unwrap();
+    assert_eq!(store.pending(id).await.unwrap(), pending[1..]);
+    assert_eq!(store.changes(id, no(2)).await.unwrap(), pending);
+    store.applied(id, no(3)).await.unwrap();
+    assert_eq!(store.pending(id).await.unwrap(), []);
+}
+
+async fn unfinished_rooms_are_found_by_age_in_pages(store: Shared) {
+    let done = room(&store, "done").await;
+    let mut old = Vec::new();
+    for name in ["old 1", "old 2", "old 3"] {
+        old.push(store.create(&named(name, ANN, false), NOW).await.unwrap());
+    }
+    let later = NOW.after(Duration::from_secs(5));
+    store
+        .create(&named("young", ANN, false), later)
+        .await
+        .unwrap();
+    wish(&store, old[0], Wish::Join { uid: BOB }).await.unwrap();
+    let first = store.unfinished(later, None, 2).await.unwrap();
+    assert_eq!(first, old[..2]);
+    let rest = store.unfinished(later, Some(old[1]), 2).await.unwrap();
+    assert_eq!(rest, old[2..]);
+    assert!(!old.contains(&done));
+}
+
+async fn a_users_rooms_ascend_and_are_his_alone(store: Shared) {
+    let mut rooms = Vec::new();
+    for name in ["one", "two", "three"] {
+        rooms.push(room(&store, name).await);
+    }
+    for id in [rooms[2], rooms[0]] {
+        wish(&store, id, Wish::Join { uid: BOB }).await.unwrap();
+    }
+    assert_eq!(store.rooms_of(ANN).await.unwrap(), rooms);
+    assert_eq!(store.rooms_of(BOB).await.unwrap(), [rooms[0], rooms[2]]);
+    assert_eq!(store.rooms_of(EVE).await.unwrap(), []);
+}
+
+macro_rules! laws {
+    ($($law:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test] async fn $law() {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("rooms.db");
+                let store = crate::store::SqliteStore::open(&path).await.unwrap();
+                super::$law(std::sync::Arc::new(store)).await;
+            })*
+        }
+        #[cfg(feature = "servers")]
+        mod on_postgres {
+            $(#[tokio::test] async fn $law() {
+                let lifecycle = runtime::Lifecycle::new();
+                let store = super::server::fresh(&lifecycle).await;
+                super::$law(std::sync::Arc::new(store)).await;
+                lifecycle.stop(std::time::Duration::from_secs(5)).await;
+            })*
+        }
+    };
+}
+
+laws![
+    a_room_is_read_as_it_was_made,
+    the_creator_is_the_owner_by_change_one,
+    room_ids_count_up_and_a_refused_name_uses_none,
+    names_that_differ_in_case_alone_are_one,
+    of_many_who_want_a_name_one_gets_it,
+    a_pending_creation_asked_for_again_is_the_same_room,
+    a_second_join_is_refused_and_changes_nothing,
+    a_pending_change_asked_for_again_is_the_same_change,
+    who_left_joins_again,
+    only_the_owner_opens_a_private_room,
+    the_owner_leaves_last,
+    an_unknown_room_is_no_room,
+    changes_of_a_room_are_numbered_without_gaps_under_concurrency,
+    one_user_who_joins_many_times_at_once_joins_once,
+    what_is_applied_is_pending_no_more,
+    unfinished_rooms_are_found_by_age_in_pages,
+    a_users_rooms_ascend_and_are_his_alone,
+];
+
+#[cfg(feature = "servers")]
+mod server {
+    //! A schema of its own for each test, in the database `PARLEY_TEST_POSTGRES`.
+
+    use std::time::Duration;
+
+    use base::{Entropy, OsEntropy};
+    use runtime::Lifecycle;
+    use runtime::config::{Postgres, Secret};
+
+    use crate::store::PostgresStore;
+
+    pub(super) async fn fresh(lifecycle: &Lifecycle) -> PostgresStore {
+        let url = std::env::var("PARLEY_TEST_POSTGRES").expect("PARLEY_TEST_POSTGRES names one");
+        let postgres = Postgres {
+            url: Some(Secret::new(url)),
+            host: String::new(),
+            port: 0,
+            user: String::new(),
+            password: None,
+            db: String::new(),
+            connections: 8,
+        };
+        let mut bytes = [0; 8];
+        OsEntropy.fill(&mut bytes).unwrap();
+        let schema = format!("rooms_{:016x}", u64::from_ne_bytes(bytes)).leak();
+        let store = PostgresStore::connect_as(schema, &postgres, lifecycle).unwrap();
+        let migrated = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(20));
+            while !lifecycle.health().ready() {
+                tick.tick().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), migrated)
+            .await
+            .expect("PostgreSQL is there");
+        store
+    }
+}

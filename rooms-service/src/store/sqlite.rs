@@ -1,0 +1,343 @@
+//! The store on `SQLite`, one file.
+//!
+//! Invariant: whoever changes anything begins with `BEGIN IMMEDIATE`, so that from
+//! its first read to its commit nobody else writes. It stands for the row lock of
+//! a larger database.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use base::{ChangeNo, RoomId, Timestamp, Uid, limits};
+use runtime::StoreError;
+use runtime::sqlite::Sqlite;
+use sqlx::sqlite::SqliteConnection;
+
+use super::{ChangeError, CreateError, Store, rows};
+use crate::domain::{
+    Change, ChangeKind, Decision, Facts, Kind, NewRoom, Refusal, Role, Room, Wish, decide,
+};
+
+/// [`limits::APPEND_CHANGES`] as SQL counts.
+const PAGE: i64 = limits::APPEND_CHANGES.cast_signed() as i64;
+/// How a transaction that writes begins.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// Rooms in a `SQLite` file; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    file: Sqlite,
+}
+
+impl SqliteStore {
+    /// A store on the file `path`, made and migrated as needed.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or a migration fails.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let file = runtime::sqlite::open(path, sqlx::migrate!("migrations/sqlite")).await?;
+        Ok(Self { file })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create(&self, room: &NewRoom, now: Timestamp) -> Result<RoomId, CreateError> {
+        let mut tx = self.file.writer.begin_with(BEGIN).await?;
+        if let Some(found) = find_unfinished(&mut tx, room).await? {
+            return found;
+        }
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO rooms (kind, name, name_key, creator_uid, is_private, created_at, change_no)
+             VALUES ($1, $2, $3, $4, $5, $6, 1)
+             RETURNING room_id",
+        )
+        .bind(Kind::Room.number())
+        .bind(room.name.as_str())
+        .bind(room.name.key())
+        .bind(room.creator.as_i64())
+        .bind(room.is_private)
+        .bind(now.micros())
+        .fetch_one(&mut *tx)
+        .await?;
+        let id = RoomId::try_from(id).map_err(rows::odd)?;
+        let first = Change {
+            no: ChangeNo::try_from(1_i64).map_err(rows::odd)?,
+            kind: ChangeKind::Join,
+            uid: room.creator,
+            by: room.creator,
+            role: Some(Role::Owner),
+        };
+        record(&mut tx, id, first, now).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    async fn change(
+        &self,
+        room: RoomId,
+        wish: Wish,
+        now: Timestamp,
+    ) -> Result<ChangeNo, ChangeError> {
+        let mut tx = self.file.writer.begin_with(BEGIN).await?;
+        // Served by the primary key.
+        let found: Option<(bool, i64)> = sqlx::query_as(
+            "SELECT is_private, change_no
+             FROM rooms
+             WHERE room_id = $1",
+        )
+        .bind(room.as_i64())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let (is_private, newest) = found.ok_or(Refusal::NoRoom)?;
+        let facts = facts(&mut tx, room, wish, is_private).await?;
+        if let Decision::Unfinished(no) = decide(wish, &facts)? {
+            return Ok(no);
+        }
+        let no = ChangeNo::try_from(newest + 1).map_err(rows::odd)?;
+        // Served by the primary key.
+        sqlx::query(
+            "UPDATE rooms
+             SET change_no = $2
+             WHERE room_id = $1",
+        )
+        .bind(room.as_i64())
+        .bind(no.as_i64())
+        .execute(&mut *tx)
+        .await?;
+        let change = Change {
+            no,
+            kind: wish.kind(),
+            uid: wish.subject(),
+            by: wish.actor(),
+            role: wish.role(),
+        };
+        record(&mut tx, room, change, now).await?;
+        tx.commit().await?;
+        Ok(no)
+    }
+
+    async fn room(&self, room: RoomId) -> Result<Option<Room>, StoreError> {
+        // Served by the primary key.
+        let row: Option<rows::RoomRow> = sqlx::query_as(
+            "SELECT room_id, kind, name, creator_uid, is_private, created_at
+             FROM rooms
+             WHERE room_id = $1",
+        )
+        .bind(room.as_i64())
+        .fetch_optional(&self.file.readers)
+        .await?;
+        row.map(rows::room).transpose()
+    }
+
+    async fn role(&self, room: RoomId, uid: Uid) -> Result<Option<Role>, StoreError> {
+        // Served by the primary key.
+        let role: Option<i16> = sqlx::query_scalar(
+            "SELECT role
+             FROM members
+             WHERE room_id = $1 AND uid = $2",
+        )
+        .bind(room.as_i64())
+        .bind(uid.as_i64())
+        .fetch_optional(&self.file.readers)
+        .await?;
+        role.map(rows::role).transpose()
+    }
+
+    async fn rooms_of(&self, uid: Uid) -> Result<Vec<RoomId>, StoreError> {
+        // Served by members_by_uid.
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT room_id
+             FROM members
+             WHERE uid = $1
+             ORDER BY room_id",
+        )
+        .bind(uid.as_i64())
+        .fetch_all(&self.file.readers)
+        .await?;
+        ids.into_iter()
+            .map(|id| id.try_into().map_err(rows::odd))
+            .collect()
+    }
+
+    async fn pending(&self, room: RoomId) -> Result<Vec<Change>, StoreError> {
+        // Served by changes_pending.
+        let found: Vec<rows::ChangeRow> = sqlx::query_as(
+            "SELECT change_no, kind, uid, by_uid, role
+             FROM changes
+             WHERE room_id = $1 AND NOT applied
+             ORDER BY change_no
+             LIMIT $2",
+        )
+        .bind(room.as_i64())
+        .bind(PAGE)
+        .fetch_all(&self.file.readers)
+        .await?;
+        found.into_iter().map(rows::change).collect()
+    }
+
+    async fn changes(&self, room: RoomId, from: ChangeNo) -> Result<Vec<Change>, StoreError> {
+        // Served by the primary key.
+        let found: Vec<rows::ChangeRow> = sqlx::query_as(
+            "SELECT change_no, kind, uid, by_uid, role
+             FROM changes
+             WHERE room_id = $1 AND change_no >= $2
+             ORDER BY change_no
+             LIMIT $3",
+        )
+        .bind(room.as_i64())
+        .bind(from.as_i64())
+        .bind(PAGE)
+        .fetch_all(&self.file.readers)
+        .await?;
+        found.into_iter().map(rows::change).collect()
+    }
+
+    async fn applied(&self, room: RoomId, up_to: ChangeNo) -> Result<(), StoreError> {
+        // Served by changes_pending.
+        sqlx::query(
+            "UPDATE changes
+             SET applied = TRUE
+             WHERE room_id = $1 AND change_no <= $2 AND NOT applied",
+        )
+        .bind(room.as_i64())
+        .bind(up_to.as_i64())
+        .execute(&self.file.writer)
+        .await?;
+        Ok(())
+    }
+
+    async fn unfinished(
+        &self,
+        before: Timestamp,
+        after: Option<RoomId>,
+        limit: u32,
+    ) -> Result<Vec<RoomId>, StoreError> {
+        // Served by changes_pending.
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT DISTINCT room_id
+             FROM changes
+             WHERE NOT applied AND room_id > $1 AND at < $2
+             ORDER BY room_id
+             LIMIT $3",
+        )
+        .bind(after.map_or(0, RoomId::as_i64))
+        .bind(before.micros())
+        .bind(i64::from(limit))
+        .fetch_all(&self.file.readers)
+        .await?;
+        ids.into_iter()
+            .map(|id| id.try_into().map_err(rows::odd))
+            .collect()
+    }
+}
+
+/// The room of this name, if there is one: the one asked for when its creation is
+/// this user's and pending, else the name is taken.
+async fn find_unfinished(
+    tx: &mut SqliteConnection,
+    room: &NewRoom,
+) -> Result<Option<Result<RoomId, CreateError>>, CreateError> {
+    // Served by the unique index on name_key, then the primary key of changes.
+    let found: Option<(i64, bool)> = sqlx::query_as(
+        "SELECT rooms.room_id,
+                rooms.name = $2 AND rooms.creator_uid = $3 AND rooms.is_private = $4
+                    AND NOT changes.applied
+         FROM rooms
+         JOIN changes ON changes.room_id = rooms.room_id AND changes.change_no = 1
+         WHERE rooms.name_key = $1",
+    )
+    .bind(room.name.key())
+    .bind(room.name.as_str())
+    .bind(room.creator.as_i64())
+    .bind(room.is_private)
+    .fetch_optional(tx)
+    .await?;
+    Ok(found.map(|(id, same)| {
+        if same {
+            Ok(RoomId::try_from(id).map_err(rows::odd)?)
+        } else {
+            Err(CreateError::Taken)
+        }
+    }))
+}
+
+/// What a decision about `wish` rests on. Nobody else writes.
+async fn facts(
+    tx: &mut SqliteConnection,
+    room: RoomId,
+    wish: Wish,
+    is_private: bool,
+) -> Result<Facts, ChangeError> {
+    // Served by the primary key.
+    let (actor, subject, others): (Option<i16>, Option<i16>, bool) = sqlx::query_as(
+        "SELECT (SELECT role FROM members WHERE room_id = $1 AND uid = $2),
+                (SELECT role FROM members WHERE room_id = $1 AND uid = $3),
+                EXISTS (SELECT 1 FROM members WHERE room_id = $1 AND uid <> $3)",
+    )
+    .bind(room.as_i64())
+    .bind(wish.actor().as_i64())
+    .bind(wish.subject().as_i64())
+    .fetch_one(&mut *tx)
+    .await?;
+    // Served by changes_pending.
+    let pending: Option<rows::ChangeRow> = sqlx::query_as(
+        "SELECT change_no, kind, uid, by_uid, role
+         FROM changes
+         WHERE room_id = $1 AND NOT applied AND uid = $2
+         ORDER BY change_no DESC
+         LIMIT 1",
+    )
+    .bind(room.as_i64())
+    .bind(wish.subject().as_i64())
+    .fetch_optional(tx)
+    .await?;
+    Ok(Facts {
+        is_private,
+        actor: actor.map(rows::role).transpose()?,
+        subject: subject.map(rows::role).transpose()?,
+        others,
+        pending: pending.map(rows::change).transpose()?,
+    })
+}
+
+/// Writes a change down, pending, and does it. Nobody else writes.
+async fn record(
+    tx: &mut SqliteConnection,
+    room: RoomId,
+    change: Change,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let role = change.role.map_or(0, Role::number);
+    sqlx::query(
+        "INSERT INTO changes (room_id, change_no, kind, uid, by_uid, role, at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(room.as_i64())
+    .bind(change.no.as_i64())
+    .bind(change.kind.number())
+    .bind(change.uid.as_i64())
+    .bind(change.by.as_i64())
+    .bind(role)
+    .bind(now.micros())
+    .execute(&mut *tx)
+    .await?;
+    // Served by the primary key.
+    let update = match change.kind {
+        ChangeKind::Join => sqlx::query(
+            "INSERT INTO members (room_id, uid, role, since)
+             VALUES ($1, $2, $3, $4)",
+        )
+        .bind(room.as_i64())
+        .bind(change.uid.as_i64())
+        .bind(role)
+        .bind(change.no.as_i64()),
+        ChangeKind::Leave => sqlx::query(
+            "DELETE FROM members
+             WHERE room_id = $1 AND uid = $2",
+        )
+        .bind(room.as_i64())
+        .bind(change.uid.as_i64()),
+    };
+    update.execute(tx).await?;
+    Ok(())
+}

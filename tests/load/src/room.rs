@@ -1,0 +1,160 @@
+//! What the connections of one room, and those of one run, share.
+//!
+//! A room ends when its last sender is done; only then is it known what everyone must get.
+
+use std::collections::BTreeMap;
+use std::io::{Error, Result};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::ledger::{Counts, Ledger, Log};
+
+/// A room under load.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) id: u64,
+    /// How many connections listen.
+    pub(crate) receivers: u32,
+    state: Mutex<State>,
+    end: watch::Sender<Option<u64>>,
+}
+
+#[derive(Debug)]
+struct State {
+    log: Log,
+    senders: u32,
+    sent: u64,
+}
+
+impl Room {
+    /// A room with `receivers` connections, the first `senders` of which send.
+    pub(crate) fn new(id: u64, receivers: u32, senders: u32) -> Self {
+        let state = State {
+            log: Log::default(),
+            senders,
+            sent: 0,
+        };
+        Self {
+            id,
+            receivers,
+            state: Mutex::new(state),
+            end: watch::Sender::new(None),
+        }
+    }
+
+    /// Works on what the room's receivers heard.
+    pub(crate) fn log<T>(&self, work: impl FnOnce(&mut Log) -> T) -> T {
+        work(&mut lock(&self.state).log)
+    }
+
+    /// Notes that a sender sent `sent` messages and will not send, nor hear an answer, again.
+    pub(crate) fn sender_done(&self, sent: u32) {
+        let mut state = lock(&self.state);
+        state.sent += u64::from(sent);
+        state.senders -= 1;
+        if state.senders == 0 {
+            self.end.send_replace(Some(state.log.highest()));
+        }
+    }
+
+    /// Waits for the last sender; gives the highest ID that everyone must get.
+    pub(crate) async fn ended(&self) -> u64 {
+        let mut end = self.end.subscribe();
+        // The room holds the channel open for as long as we borrow it.
+        end.wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|end| *end)
+            .unwrap_or(0)
+    }
+
+    /// The verdict, given the ledgers of all the room's receivers.
+    pub(crate) fn close(&self, ledgers: &[Ledger]) -> Counts {
+        let state = lock(&self.state);
+        Counts {
+            sent: state.sent,
+            ..state.log.close(ledgers)
+        }
+    }
+}
+
+/// One run: its clock and what is measured.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// Stamps count from here; sending begins here.
+    pub(crate) start: Instant,
+    /// Sending ends here.
+    pub(crate) stop: Instant,
+    /// How long after the end outstanding answers and deliveries are waited for.
+    pub(crate) grace: Duration,
+    tally: Mutex<Tally>,
+}
+
+/// What a run measures. Latencies are in microseconds.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// Send to acknowledgement.
+    pub(crate) ack: Histogram<u64>,
+    /// Send to each receiver.
+    pub(crate) delivery: Histogram<u64>,
+    /// Send to the last receiver.
+    pub(crate) last: Histogram<u64>,
+    /// Acknowledged and delivered before sending ended.
+    pub(crate) acked_in_time: u64,
+    pub(crate) delivered_in_time: u64,
+    /// What went wrong, and how often: the server's codes and the ends of connections.
+    pub(crate) errors: BTreeMap<String, u64>,
+}
+
+impl Run {
+    /// A run that sends from now on, for `length`.
+    pub(crate) fn new(length: Duration, grace: Duration) -> Result<Self> {
+        let start = Instant::now();
+        // From a microsecond to a minute, to three digits.
+        let histogram = || Histogram::new_with_bounds(1, 60_000_000, 3).map_err(Error::other);
+        let tally = Tally {
+            ack: histogram()?,
+            delivery: histogram()?,
+            last: histogram()?,
+            acked_in_time: 0,
+            delivered_in_time: 0,
+            errors: BTreeMap::new(),
+        };
+        Ok(Self {
+            start,
+            stop: start + length,
+            grace,
+            tally: Mutex::new(tally),
+        })
+    }
+
+    /// Nanoseconds since the start.
+    pub(crate) fn now(&self) -> u64 {
+        self.at(Instant::now())
+    }
+
+    /// `instant` in nanoseconds since the start.
+    pub(crate) fn at(&self, instant: Instant) -> u64 {
+        let elapsed = instant.saturating_duration_since(self.start);
+        elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())
+    }
+
+    /// What was measured so far.
+    pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
+        lock(&self.tally)
+    }
+
+    /// Notes that something went wrong.
+    pub(crate) fn error(&self, what: impl Into<String>) {
+        *self.tally().errors.entry(what.into()).or_default() += 1;
+    }
+}
+
+/// Locks, also after a panic elsewhere: the run is lost then anyway.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
