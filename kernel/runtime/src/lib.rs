@@ -26,7 +26,7 @@ pub use channel::Channel;
 pub use guard::Guard;
 pub use health::{Health, Part};
 pub use lifecycle::Lifecycle;
-pub use process::{Startup, service};
+pub use process::{Startup, ask_health, run, service};
 pub use replicas::Replicas;
 pub use server::serve;
 pub use store::StoreError;

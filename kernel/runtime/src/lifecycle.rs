@@ -54,6 +54,12 @@ impl Lifecycle {
         self.spawn(name, self.drains.track_future(task));
     }
 
+    /// Runs what one client brought: there are many, each ends by itself soon after
+    /// [`Lifecycle::draining`], and a panic in one is the end of that one alone.
+    pub fn spawn_guest(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.drains.track_future(task));
+    }
+
     /// Waits until everything that was taken in is finished.
     pub async fn drained(&self) {
         self.drains.close();

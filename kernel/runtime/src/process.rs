@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{self, Environment, Loaded, ServiceConfig};
+use crate::config::{self, Environment, Loaded, Process, ServiceConfig};
 use crate::{Lifecycle, admin, telemetry};
 
 /// The command line of a service.
@@ -53,9 +53,13 @@ pub fn service<C: ServiceConfig>(start: impl Startup<C>) -> ExitCode {
     let outcome =
         config::load::<C>(arguments.config.as_deref(), &environment).and_then(|loaded| match () {
             () if arguments.check_config => show(&loaded),
-            () if arguments.health => ask_health(loaded.config.process().admin.listen),
-            () => run(loaded, start),
+            () if arguments.health => health(loaded.config.process().admin.listen),
+            () => serve(loaded, start),
         });
+    exit(C::NAME, outcome)
+}
+
+fn exit(name: &str, outcome: base::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -63,7 +67,7 @@ pub fn service<C: ServiceConfig>(start: impl Startup<C>) -> ExitCode {
                 .cause()
                 .map(|cause| format!(" ({cause})"))
                 .unwrap_or_default();
-            let _ = writeln!(std::io::stderr(), "{}: {}{cause}", C::NAME, error.detail());
+            let _ = writeln!(std::io::stderr(), "{name}: {}{cause}", error.detail());
             ExitCode::FAILURE
         }
     }
@@ -78,23 +82,44 @@ fn show<C: ServiceConfig>(loaded: &Loaded<C>) -> base::Result<()> {
     writeln!(std::io::stdout(), "{text}").map_err(Error::internal)
 }
 
-fn run<C: ServiceConfig>(loaded: Loaded<C>, start: impl Startup<C>) -> base::Result<()> {
+fn serve<C: ServiceConfig>(loaded: Loaded<C>, start: impl Startup<C>) -> base::Result<()> {
     let process = loaded.config.process().clone();
     process.service_token()?;
+    live(C::NAME, &process, async move |lifecycle| {
+        for key in &loaded.ignored {
+            tracing::warn!(key, "this key of the configuration file means nothing here");
+        }
+        start(loaded.config, lifecycle).await
+    })
+}
+
+/// Runs a process that `start` gets under way, from its logs to its last task; says
+/// on standard error what went wrong.
+pub fn run(
+    name: &'static str,
+    process: &Process,
+    start: impl AsyncFnOnce(Lifecycle) -> base::Result<()>,
+) -> ExitCode {
+    exit(name, live(name, process, start))
+}
+
+/// Asks a running process on its admin port whether it is ready.
+pub fn ask_health(name: &'static str, admin: SocketAddr) -> ExitCode {
+    exit(name, health(admin))
+}
+
+fn live(
+    name: &'static str,
+    process: &Process,
+    start: impl AsyncFnOnce(Lifecycle) -> base::Result<()>,
+) -> base::Result<()> {
     telemetry::start_logs(&process.log)?;
     let metrics = telemetry::start_metrics()?;
-    for key in &loaded.ignored {
-        tracing::warn!(key, "this key of the configuration file means nothing here");
-    }
     on_runtime(async move {
         let lifecycle = Lifecycle::new();
         admin::serve(process.admin.listen, metrics, &lifecycle).await?;
-        start(loaded.config, lifecycle.clone()).await?;
-        tracing::info!(
-            service = C::NAME,
-            version = env!("CARGO_PKG_VERSION"),
-            "started"
-        );
+        start(lifecycle.clone()).await?;
+        tracing::info!(service = name, version = env!("CARGO_PKG_VERSION"), "started");
         until_told_to_end(&lifecycle).await?;
         tracing::info!("ending");
         finish(&lifecycle, process.grace.0).await;
@@ -139,7 +164,7 @@ async fn finish(lifecycle: &Lifecycle, grace: Duration) {
 }
 
 /// `--health`: one request to the process's own admin port.
-fn ask_health(admin: SocketAddr) -> base::Result<()> {
+fn health(admin: SocketAddr) -> base::Result<()> {
     on_runtime(async move {
         let unreachable = |error: std::io::Error| Error::unavailable("not reachable", error);
         let ask = async {

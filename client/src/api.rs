@@ -1,0 +1,349 @@
+//! Calls over HTTP. An [`Api`] is cheap to clone; clones share their connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use wire::response::{
+    Entry, LoggedIn, Posted, Profile, Registered, Room, RoomCreated, RoomIds, Status,
+};
+use wire::{RoomId, Seq, Uid};
+
+use crate::{Error, Refusal, Result, Socket, TokenIn};
+
+/// How long a call may take when nothing else was said.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A server, and who asks it.
+#[derive(Clone)]
+pub struct Api {
+    http: reqwest::Client,
+    base: Arc<str>,
+    token: Option<Arc<str>>,
+    deadline: Duration,
+}
+
+/// An answer as it came, for callers that want to see all of it.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The header `name`, where it is there and readable.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The body, read as JSON.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] when it is not of that shape.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|error| Error::Protocol(error.to_string()))
+    }
+}
+
+impl Api {
+    /// A server by its address, for instance `http://127.0.0.1:8080`, asked by nobody
+    /// in particular.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when `base` is not an `http` address.
+    pub fn new(base: &str) -> Result<Self> {
+        let base = base.trim_end_matches('/');
+        let uri: http::Uri = base.parse().map_err(|error| usage(base, &error))?;
+        if uri.scheme_str() != Some("http") || uri.host().is_none() {
+            return Err(usage(base, &"must begin with http:// and have a host"));
+        }
+        Ok(Self {
+            http: reqwest::Client::builder().no_proxy().build()?,
+            base: base.into(),
+            token: None,
+            deadline: DEADLINE,
+        })
+    }
+
+    /// The same server, asked by the holder of `token`.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            token: Some(token.into()),
+            ..self.clone()
+        }
+    }
+
+    /// The same, with another deadline for every call.
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Duration) -> Self {
+        Self {
+            deadline,
+            ..self.clone()
+        }
+    }
+
+    /// The same caller at another address of the same system.
+    ///
+    /// # Errors
+    /// As [`Api::new`].
+    pub fn at(&self, base: &str) -> Result<Self> {
+        Ok(Self {
+            token: self.token.clone(),
+            deadline: self.deadline,
+            ..Self::new(base)?
+        })
+    }
+
+    /// The address, without a slash at its end.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The token that calls carry.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// How long a call may take.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// `POST /register`
+    ///
+    /// # Errors
+    /// `invalid_argument`; `conflict` when name or address is taken.
+    pub async fn register(&self, username: &str, email: &str, password: &str) -> Result<Uid> {
+        let body = json!({ "Username": username, "Email": email, "Password": password });
+        let answer: Registered = self.call(Method::POST, "/register", Some(body)).await?;
+        Ok(answer.uid)
+    }
+
+    /// `PUT /login` by e-mail address, answering a caller that carries the token.
+    ///
+    /// # Errors
+    /// `unauthenticated` when there is no such user or the password is another.
+    pub async fn login(&self, email: &str, password: &str) -> Result<Self> {
+        let body = json!({ "Email": email, "Password": password });
+        let answer = self.open_session(body).await?;
+        Ok(self.with_token(&answer.token))
+    }
+
+    /// `PUT /login` by username, answering all that the server says of the session.
+    ///
+    /// # Errors
+    /// As [`Api::login`].
+    pub async fn login_by_name(&self, username: &str, password: &str) -> Result<LoggedIn> {
+        self.open_session(json!({ "Username": username, "Password": password }))
+            .await
+    }
+
+    async fn open_session(&self, body: Value) -> Result<LoggedIn> {
+        self.call(Method::PUT, "/login", Some(body)).await
+    }
+
+    /// `GET /profile`: the caller's own.
+    ///
+    /// # Errors
+    /// `unauthenticated`.
+    pub async fn profile(&self) -> Result<Profile> {
+        self.call(Method::GET, "/profile", None).await
+    }
+
+    /// `GET /profile/{UID}`
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn profile_of(&self, uid: Uid) -> Result<Profile> {
+        self.call(Method::GET, &format!("/profile/{uid}"), None)
+            .await
+    }
+
+    /// `PUT /change-name`
+    ///
+    /// # Errors
+    /// `invalid_argument`; `conflict` when the name is taken.
+    pub async fn change_name(&self, new_name: &str) -> Result<()> {
+        let body = json!({ "NewName": new_name });
+        self.act("/change-name", body).await
+    }
+
+    /// `POST /create-room`
+    ///
+    /// # Errors
+    /// `invalid_argument`; `conflict` when the name is taken.
+    pub async fn create_room(&self, name: &str, is_private: bool) -> Result<RoomId> {
+        let body = json!({ "Name": name, "IsPrivate": is_private });
+        let answer: RoomCreated = self.call(Method::POST, "/create-room", Some(body)).await?;
+        Ok(answer.room_id)
+    }
+
+    /// `PUT /join`
+    ///
+    /// # Errors
+    /// `permission_denied` when the room is private, `not_found`, `conflict` when
+    /// already a member.
+    pub async fn join(&self, room: RoomId) -> Result<()> {
+        self.act("/join", json!({ "RoomID": room })).await
+    }
+
+    /// `PUT /invite`: makes `uid` a member.
+    ///
+    /// # Errors
+    /// `permission_denied` when the caller may not, `not_found`, `conflict` when
+    /// already a member.
+    pub async fn invite(&self, room: RoomId, uid: Uid) -> Result<()> {
+        self.act("/invite", json!({ "RoomID": room, "UID": uid }))
+            .await
+    }
+
+    /// `PUT /leave`
+    ///
+    /// # Errors
+    /// `not_found`; `permission_denied` when not a member.
+    pub async fn leave(&self, room: RoomId) -> Result<()> {
+        self.act("/leave", json!({ "RoomID": room })).await
+    }
+
+    /// `GET /rooms`: the caller's, ascending.
+    ///
+    /// # Errors
+    /// `unauthenticated`.
+    pub async fn rooms(&self) -> Result<Vec<RoomId>> {
+        let answer: RoomIds = self.call(Method::GET, "/rooms", None).await?;
+        Ok(answer.ids)
+    }
+
+    /// `GET /room/{RoomID}`
+    ///
+    /// # Errors
+    /// `not_found`, also for a private room that the caller is not in.
+    pub async fn room(&self, room: RoomId) -> Result<Room> {
+        self.call(Method::GET, &format!("/room/{room}"), None).await
+    }
+
+    /// `GET /messages/{RoomID}`: up to `limit` (1–100) entries from `last_id`
+    /// (inclusive; `None`: from the newest) backwards, newest first.
+    ///
+    /// # Errors
+    /// `permission_denied` when not a member, `not_found`.
+    pub async fn messages(
+        &self,
+        room: RoomId,
+        last_id: Option<Seq>,
+        limit: u32,
+    ) -> Result<Vec<Entry>> {
+        let last_id = last_id.unwrap_or_default();
+        let path = format!("/messages/{room}?LastID={last_id}&Limit={limit}");
+        self.call(Method::GET, &path, None).await
+    }
+
+    /// `POST /messages/{RoomID}`. With a nonce it is safe to repeat.
+    ///
+    /// # Errors
+    /// `permission_denied` when not a member, `not_found`, `nonce_reused`.
+    pub async fn post(&self, room: RoomId, text: &str, nonce: Option<&str>) -> Result<Posted> {
+        let body = json!({ "Text": text, "Nonce": nonce });
+        self.call(Method::POST, &format!("/messages/{room}"), Some(body))
+            .await
+    }
+
+    /// Opens a WebSocket, with the token in the `Authorization` header.
+    ///
+    /// # Errors
+    /// `unauthenticated`, before the upgrade.
+    pub async fn connect(&self) -> Result<Socket> {
+        Socket::connect(self, TokenIn::Header).await
+    }
+
+    /// Any request, and the answer as it came, refusal or not.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`], [`Error::Transport`].
+    pub async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: impl Into<reqwest::Body>,
+    ) -> Result<Answer> {
+        let url = format!("{}{path}", self.base);
+        let mut request = self.http.request(method, url).timeout(self.deadline);
+        if let Some(token) = &self.token
+            && !headers.contains_key(http::header::AUTHORIZATION)
+        {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.headers(headers).body(body).send().await?;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        Ok(Answer {
+            status,
+            headers,
+            body: answer.bytes().await?,
+        })
+    }
+
+    async fn act(&self, path: &str, body: Value) -> Result<()> {
+        let _: Status = self.call(Method::PUT, path, Some(body)).await?;
+        Ok(())
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<T> {
+        let mut headers = HeaderMap::new();
+        if body.is_some() {
+            let json = http::HeaderValue::from_static("application/json");
+            headers.insert(http::header::CONTENT_TYPE, json);
+        }
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let answer = self.raw(method, path, headers, body).await?;
+        if (200..300).contains(&answer.status) {
+            answer.json()
+        } else {
+            let refusal = Refusal::from_http(answer.status, &answer.headers, &answer.body);
+            Err(Error::Refused(refusal))
+        }
+    }
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the token.
+        f.debug_struct("Api")
+            .field("base", &self.base)
+            .finish_non_exhaustive()
+    }
+}
+
+fn usage(base: &str, reason: &dyn std::fmt::Display) -> Error {
+    Error::Usage(format!("{base}: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_checked_and_the_token_does_not_print() {
+        assert!(Api::new("ftp://x").is_err());
+        assert!(Api::new("127.0.0.1:8080").is_err());
+        let api = Api::new("http://127.0.0.1:8080/")
+            .unwrap()
+            .with_token("sesame");
+        assert_eq!(api.base(), "http://127.0.0.1:8080");
+        assert!(!format!("{api:?}").contains("sesame"));
+    }
+}

@@ -1,0 +1,171 @@
+//! From the log to the screens: the rooms that somebody here watches.
+//!
+//! Events come by the bus, and with the answers to this gateway's own posts; heads
+//! are asked for besides, so that a lost newest event, a broker that forgot and a
+//! bus that is down are all the same case: a head above what was delivered, fetched
+//! from the log.
+
+mod frame;
+mod room;
+mod sources;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base::{RoomId, Seq};
+use proto::message::Event;
+use runtime::Lifecycle;
+use tokio::sync::mpsc;
+
+pub(crate) use frame::Frame;
+pub(crate) use room::{Admission, Room, Watch};
+
+use crate::Ports;
+
+/// Parts of the registry, so that rooms do not wait for each other.
+const SHARDS: usize = 64;
+/// Rooms that wait to be mended, most; beyond, the next question for heads finds them.
+const MENDING: usize = 8_192;
+
+type Cell = Arc<Mutex<Room>>;
+
+/// The rooms watched here; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Fanout(Arc<Shared>);
+
+struct Shared {
+    shards: Vec<Mutex<HashMap<RoomId, Cell>>>,
+    mend: mpsc::Sender<RoomId>,
+    bus_down: AtomicBool,
+}
+
+/// A poisoned lock means a panic in here; a room's invariants hold between calls.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Fanout {
+    /// Starts listening to what happens.
+    pub(crate) fn start(ports: &Ports, lifecycle: &Lifecycle) -> Self {
+        let (mend, holes) = mpsc::channel(MENDING);
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        // Until the tail is open, heads are all there is.
+        let fanout = Self(Arc::new(Shared { shards, mend, bus_down: AtomicBool::new(true) }));
+        sources::start(&fanout, ports, holes, lifecycle);
+        fanout
+    }
+
+    /// Opens a room: from here on its events are kept, be it only for this handle.
+    pub(crate) fn open(&self, id: RoomId) -> RoomHandle {
+        let cell = Arc::clone(locked(self.shard(id)).entry(id).or_default());
+        RoomHandle { fanout: self.clone(), id, cell }
+    }
+
+    /// Whether anybody here watches the room.
+    fn watched(&self, id: RoomId) -> bool {
+        locked(self.shard(id)).contains_key(&id)
+    }
+
+    /// Takes events in, ascending, from wherever they came; `head` is the newest
+    /// Seq that their source knows of.
+    pub(crate) fn offer(&self, id: RoomId, events: &[Event], head: Seq) {
+        let Some(cell) = self.find(id) else { return };
+        let mut room = locked(&cell);
+        for event in events {
+            if room.wants(Seq(event.seq))
+                && let Some(frame) = Frame::encode(event)
+            {
+                room.offer(frame);
+            }
+        }
+        room.note_head(head);
+        self.mend_if_needed(id, &mut room);
+    }
+
+    /// Says whether the bus can be relied on.
+    pub(crate) fn set_bus_down(&self, down: bool) {
+        self.0.bus_down.store(down, Ordering::Relaxed);
+    }
+
+    fn bus_down(&self) -> bool {
+        self.0.bus_down.load(Ordering::Relaxed)
+    }
+
+    fn mend_if_needed(&self, id: RoomId, room: &mut Room) {
+        if room.hole().is_some() && room.claim_mending() && self.0.mend.try_send(id).is_err() {
+            room.mended();
+        }
+    }
+
+    fn find(&self, id: RoomId) -> Option<Cell> {
+        locked(self.shard(id)).get(&id).cloned()
+    }
+
+    /// The rooms watched here, and how far each is.
+    fn progress(&self) -> Vec<(RoomId, Seq)> {
+        let mut progress = Vec::new();
+        for shard in &self.0.shards {
+            let rooms: Vec<(RoomId, Cell)> =
+                locked(shard).iter().map(|(&id, cell)| (id, Arc::clone(cell))).collect();
+            let far = rooms.into_iter().filter_map(|(id, cell)| Some((id, locked(&cell).delivered()?)));
+            progress.extend(far);
+        }
+        progress
+    }
+
+    fn shard(&self, id: RoomId) -> &Mutex<HashMap<RoomId, Cell>> {
+        let index = usize::try_from(id.get()).unwrap_or(0) % SHARDS;
+        &self.0.shards[index]
+    }
+}
+
+/// A room that is kept as long as somebody has a handle on it.
+pub(crate) struct RoomHandle {
+    fanout: Fanout,
+    id: RoomId,
+    cell: Cell,
+}
+
+impl RoomHandle {
+    /// The room's id.
+    pub(crate) fn id(&self) -> RoomId {
+        self.id
+    }
+
+    /// See [`Room::admit`].
+    pub(crate) fn admit(&self, watch: Watch, after: Seq, head: Seq) -> Admission {
+        let mut room = locked(&self.cell);
+        let admission = room.admit(watch, after, head);
+        self.fanout.mend_if_needed(self.id, &mut room);
+        admission
+    }
+
+    /// The newest Seq delivered here, if anything was.
+    pub(crate) fn delivered(&self) -> Option<Seq> {
+        locked(&self.cell).delivered()
+    }
+
+    /// See [`Room::watched_by`].
+    pub(crate) fn watched_by(&self, link: &Arc<crate::ws::Link>) -> bool {
+        locked(&self.cell).watched_by(link)
+    }
+
+    /// See [`Room::dismiss`].
+    pub(crate) fn dismiss(&self, link: &Arc<crate::ws::Link>) {
+        locked(&self.cell).dismiss(link);
+    }
+}
+
+impl Drop for RoomHandle {
+    fn drop(&mut self) {
+        let mut rooms = locked(self.fanout.shard(self.id));
+        // The registry's and this one; others would be made under this lock.
+        if let Entry::Occupied(entry) = rooms.entry(self.id)
+            && Arc::strong_count(entry.get()) <= 2
+        {
+            entry.remove();
+        }
+    }
+}

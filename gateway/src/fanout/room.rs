@@ -1,0 +1,299 @@
+//! A room as this gateway sees it: the newest Seq it delivered, a ring of recent
+//! frames, who watches.
+//!
+//! Invariant: watchers receive Seq n + 1 directly after Seq n. [`Room::offer`]
+//! decides deliver, drop or hold; nothing else does. It does not matter which way
+//! an event came, nor how often.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use base::{Seq, Uid};
+
+use super::frame::Frame;
+use crate::ws::Link;
+
+/// Recent frames kept for those who resume, most.
+const RING: usize = 256;
+/// Bytes of the frames in the ring, most.
+const RING_BYTES: usize = 128 * 1024;
+/// Frames that wait behind a hole, most; beyond, they are fetched again later.
+const HELD: usize = 1_024;
+
+/// One connection's wish for a room's events.
+#[derive(Clone)]
+pub(crate) struct Watch {
+    /// The connection.
+    pub(crate) link: Arc<Link>,
+    /// Whose it is: his own leave ends the watch.
+    pub(crate) uid: Uid,
+    /// Where the log ended when his membership was checked: an older leave of his
+    /// was before he joined again.
+    pub(crate) checked_at: Seq,
+    /// Whether it wants events of every kind.
+    pub(crate) every_kind: bool,
+}
+
+struct Watcher {
+    watch: Watch,
+    /// It has, or does not want, what is up to here.
+    after: Seq,
+}
+
+/// What became of the wish to watch.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// It watches; these frames come first.
+    Watching(Vec<Frame>),
+    /// It is too far behind: read the log up to here, then ask again.
+    Behind,
+}
+
+/// One room; see the module.
+#[derive(Default)]
+pub(crate) struct Room {
+    /// `None` until somebody found out where the log ends.
+    delivered: Option<Seq>,
+    /// The newest event known to exist.
+    known_head: Seq,
+    held: BTreeMap<Seq, Frame>,
+    ring: VecDeque<Frame>,
+    ring_bytes: usize,
+    watchers: Vec<Watcher>,
+    /// Whether somebody is fetching what is missing.
+    mending: bool,
+}
+
+impl Room {
+    /// Takes a frame in, from wherever it came.
+    pub(crate) fn offer(&mut self, frame: Frame) {
+        self.known_head = self.known_head.max(frame.seq);
+        match self.delivered {
+            Some(delivered) if frame.seq <= delivered => {}
+            Some(delivered) if frame.seq == delivered.next() => {
+                self.deliver(frame);
+                self.release_held();
+            }
+            _ => self.hold(frame),
+        }
+    }
+
+    /// Whether a frame of this number would be of use: what was delivered is not.
+    pub(crate) fn wants(&self, seq: Seq) -> bool {
+        self.delivered.is_none_or(|delivered| seq > delivered)
+    }
+
+    /// Learns that the log goes on to `head` at least.
+    pub(crate) fn note_head(&mut self, head: Seq) {
+        self.known_head = self.known_head.max(head);
+    }
+
+    /// After which Seq something that exists is missing here. `None`: nothing is,
+    /// or nobody watches yet.
+    pub(crate) fn hole(&self) -> Option<Seq> {
+        self.delivered.filter(|&delivered| delivered < self.known_head)
+    }
+
+    /// The newest Seq delivered here.
+    pub(crate) fn delivered(&self) -> Option<Seq> {
+        self.delivered
+    }
+
+    /// Claims the work of mending the hole; `false` when somebody has it already.
+    pub(crate) fn claim_mending(&mut self) -> bool {
+        !std::mem::replace(&mut self.mending, true)
+    }
+
+    /// Gives the work of mending back.
+    pub(crate) fn mended(&mut self) {
+        self.mending = false;
+    }
+
+    /// Lets a connection watch from after `after` on, if the ring reaches back so
+    /// far. `head` is where the log ended at some time after the room was opened.
+    pub(crate) fn admit(&mut self, watch: Watch, after: Seq, head: Seq) -> Admission {
+        self.note_head(head);
+        let delivered = *self.delivered.get_or_insert(head);
+        let mut missed = Vec::new();
+        if after < delivered {
+            let oldest = self.ring.front().map_or(delivered.next(), |frame| frame.seq);
+            if after.next() < oldest {
+                return Admission::Behind;
+            }
+            let newer = self.ring.iter().filter(|frame| frame.seq > after);
+            missed.extend(newer.filter(|frame| frame.live_for(&watch)).cloned());
+        }
+        self.dismiss(&watch.link);
+        self.watchers.push(Watcher { watch, after });
+        self.release_held();
+        Admission::Watching(missed)
+    }
+
+    /// Whether this connection watches.
+    pub(crate) fn watched_by(&self, link: &Arc<Link>) -> bool {
+        self.watchers.iter().any(|watcher| Arc::ptr_eq(&watcher.watch.link, link))
+    }
+
+    /// Ends a connection's watch.
+    pub(crate) fn dismiss(&mut self, link: &Arc<Link>) {
+        self.watchers.retain(|watcher| !Arc::ptr_eq(&watcher.watch.link, link));
+    }
+
+    fn hold(&mut self, frame: Frame) {
+        if self.held.len() < HELD {
+            self.held.insert(frame.seq, frame);
+        }
+    }
+
+    fn release_held(&mut self) {
+        while let (Some(delivered), Some(entry)) = (self.delivered, self.held.first_entry()) {
+            if *entry.key() <= delivered {
+                entry.remove();
+            } else if *entry.key() == delivered.next() {
+                let frame = entry.remove();
+                self.deliver(frame);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn deliver(&mut self, frame: Frame) {
+        self.delivered = Some(frame.seq);
+        self.watchers.retain_mut(|watcher| {
+            if frame.seq <= watcher.after {
+                return true;
+            }
+            if frame.live_for(&watcher.watch) && !watcher.watch.link.offer(frame.text.clone()) {
+                // A full queue ends the connection: the log is the buffer.
+                return false;
+            }
+            !(frame.ends(watcher.watch.uid) && frame.seq > watcher.watch.checked_at)
+        });
+        self.ring_bytes += frame.text.len();
+        self.ring.push_back(frame);
+        while self.ring.len() > RING || self.ring_bytes > RING_BYTES {
+            if let Some(old) = self.ring.pop_front() {
+                self.ring_bytes -= old.text.len();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proto::message::{Event, Kind};
+
+    use super::*;
+
+    fn frame(seq: u64) -> Frame {
+        event(seq, Kind::Message, 1)
+    }
+
+    fn event(seq: u64, kind: Kind, uid: u64) -> Frame {
+        Frame::encode(&Event {
+            room_id: 1,
+            seq,
+            kind: kind as u32,
+            uid,
+            target: seq,
+            text: "hello".into(),
+            at: 1,
+            ..Event::default()
+        })
+        .unwrap()
+    }
+
+    fn watch(link: &Arc<Link>, uid: u64, checked_at: u64) -> Watch {
+        Watch {
+            link: Arc::clone(link),
+            uid: Uid::new(uid).unwrap(),
+            checked_at: Seq(checked_at),
+            every_kind: false,
+        }
+    }
+
+    fn seqs(queue: &mut tokio::sync::mpsc::Receiver<tokio_tungstenite::tungstenite::Utf8Bytes>) -> Vec<u64> {
+        let mut got = Vec::new();
+        while let Ok(text) = queue.try_recv() {
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            got.push(value["Seq"].as_u64().unwrap());
+        }
+        got
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_order_watchers_get_each_event_once_and_in_order(
+            mut arrivals in Just((1..=40_u64).chain(20..=40).collect::<Vec<_>>()).prop_shuffle(),
+            start in 0..20_u64,
+        ) {
+            let (link, mut queue) = Link::new(1_000);
+            let mut room = Room::default();
+            let early = arrivals.split_off(30);
+            for seq in early {
+                room.offer(frame(seq));
+            }
+            let admission = room.admit(watch(&link, 1, start), Seq(start), Seq(start));
+            let Admission::Watching(first) = admission else { panic!("behind") };
+            prop_assert!(first.is_empty());
+            for seq in arrivals {
+                room.offer(frame(seq));
+            }
+            while let Some(after) = room.hole() {
+                room.offer(frame(after.next().get()));
+            }
+            prop_assert_eq!(seqs(&mut queue), (start + 1..=40).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn who_resumes_gets_the_ring_first_and_nothing_twice() {
+        let (first, _queue) = Link::new(100);
+        let mut room = Room::default();
+        room.admit(watch(&first, 1, 0), Seq(0), Seq(0));
+        (1..=10).for_each(|seq| room.offer(frame(seq)));
+        let (second, mut queue) = Link::new(100);
+        let Admission::Watching(missed) = room.admit(watch(&second, 2, 10), Seq(7), Seq(10)) else {
+            panic!("behind")
+        };
+        assert_eq!(missed.iter().map(|frame| frame.seq.get()).collect::<Vec<_>>(), [8, 9, 10]);
+        room.offer(frame(10));
+        room.offer(frame(11));
+        assert_eq!(seqs(&mut queue), [11]);
+    }
+
+    #[test]
+    fn who_is_behind_the_ring_reads_the_log() {
+        let (link, _queue) = Link::new(1_000);
+        let mut room = Room::default();
+        room.admit(watch(&link, 1, 100), Seq(100), Seq(100));
+        let (late, _queue) = Link::new(10);
+        assert!(matches!(room.admit(watch(&late, 2, 100), Seq(50), Seq(100)), Admission::Behind));
+    }
+
+    #[test]
+    fn ones_own_leave_is_the_last_event_but_not_one_from_before() {
+        let (link, mut queue) = Link::new(100);
+        let mut room = Room::default();
+        room.admit(watch(&link, 7, 2), Seq(0), Seq(0));
+        room.offer(event(1, Kind::Leave, 7));
+        room.offer(event(2, Kind::Join, 7));
+        room.offer(event(3, Kind::Leave, 8));
+        room.offer(event(4, Kind::Leave, 7));
+        room.offer(frame(5));
+        assert_eq!(seqs(&mut queue), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_full_queue_ends_the_connection_and_nobody_else() {
+        let ((slow, _slow_queue), (quick, mut quick_queue)) = (Link::new(2), Link::new(100));
+        let mut room = Room::default();
+        room.admit(watch(&slow, 1, 0), Seq(0), Seq(0));
+        room.admit(watch(&quick, 2, 0), Seq(0), Seq(0));
+        (1..=10).for_each(|seq| room.offer(frame(seq)));
+        assert!(slow.is_slow());
+        assert_eq!(seqs(&mut quick_queue), (1..=10).collect::<Vec<_>>());
+    }
+}

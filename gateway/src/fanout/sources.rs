@@ -1,0 +1,182 @@
+//! Where events come from besides this gateway's own posts: the bus, the heads of
+//! the logs, and the logs themselves where there is a hole.
+
+use std::time::Duration;
+
+use base::{RoomId, Seq, limits};
+use bus::Bus;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use prost::Message as _;
+use proto::message::messages_client::MessagesClient;
+use proto::message::{FetchRequest, HeadsRequest, RoomRecord};
+use runtime::{Call, Lifecycle, Replicas};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{Fanout, locked};
+use crate::Ports;
+
+/// How often heads are asked for while the bus is well.
+const HEADS_PERIOD: Duration = Duration::from_secs(5);
+/// How often while it is not.
+const HEADS_PERIOD_BUS_DOWN: Duration = Duration::from_millis(500);
+/// What a hole is given to close by itself: the bus may be a moment behind.
+const GRACE: Duration = Duration::from_millis(10);
+/// How long to wait after a fetch that failed.
+const FETCH_PAUSE: Duration = Duration::from_millis(200);
+/// Holes mended at once, most.
+const MENDERS: usize = 32;
+/// How long to wait before the bus is tried again.
+const TAIL_PAUSE: Duration = Duration::from_millis(500);
+/// How long one question may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(super) fn start(
+    fanout: &Fanout,
+    ports: &Ports,
+    holes: mpsc::Receiver<RoomId>,
+    lifecycle: &Lifecycle,
+) {
+    let spawn = |name, work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+        let stopping = lifecycle.stopping().clone();
+        lifecycle.spawn(name, async move {
+            stopping.run_until_cancelled(work).await;
+        });
+    };
+    spawn("tail", Box::pin(tail(fanout.clone(), ports.bus.clone())));
+    spawn("heads", Box::pin(heads(fanout.clone(), ports.messages.clone(), ports.bus.clone())));
+    spawn("mender", Box::pin(mender(fanout.clone(), ports.messages.clone(), holes)));
+}
+
+/// Reads the bus for as long as the gateway lives.
+async fn tail(fanout: Fanout, bus: std::sync::Arc<dyn Bus>) {
+    loop {
+        let watched = fanout.clone();
+        let wanted = move |key| RoomId::new(key).is_some_and(|room| watched.watched(room));
+        match bus.tail(Box::new(wanted)).await {
+            Ok(mut tail) => {
+                tracing::info!("the bus is open");
+                fanout.set_bus_down(false);
+                loop {
+                    match tail.next().await {
+                        Ok(record) => take(&fanout, &record.payload),
+                        Err(error) => {
+                            tracing::warn!(%error, "the bus may have lost something");
+                            fanout.set_bus_down(true);
+                            tokio::time::sleep(TAIL_PAUSE).await;
+                            // Whether it is well again, the next records say.
+                            fanout.set_bus_down(!bus.healthy());
+                        }
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the bus cannot be opened");
+                tokio::time::sleep(TAIL_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn take(fanout: &Fanout, payload: &[u8]) {
+    let Ok(record) = RoomRecord::decode(payload) else {
+        tracing::warn!("a record of the bus cannot be read; the heads will tell");
+        return;
+    };
+    if let Some(room) = RoomId::new(record.room_id) {
+        fanout.offer(room, &record.events, Seq(record.head));
+    }
+}
+
+/// Asks where the logs end, always: often while the bus is bad.
+async fn heads(fanout: Fanout, messages: Replicas, bus: std::sync::Arc<dyn Bus>) {
+    let mut last = Instant::now();
+    let mut tick = tokio::time::interval(HEADS_PERIOD_BUS_DOWN);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let bus_down = fanout.bus_down() || !bus.healthy();
+        if !bus_down && last.elapsed() < HEADS_PERIOD {
+            continue;
+        }
+        last = Instant::now();
+        let watched: Vec<u64> = fanout.progress().into_iter().map(|(room, _)| room.get()).collect();
+        for rooms in watched.chunks(limits::HEADS_ROOMS) {
+            match ask_heads(&messages, rooms).await {
+                Ok(heads) => {
+                    for (room, head) in heads {
+                        fanout.offer(room, &[], head);
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "heads are not to be had"),
+            }
+        }
+    }
+}
+
+async fn ask_heads(messages: &Replicas, rooms: &[u64]) -> base::Result<Vec<(RoomId, Seq)>> {
+    let call = Call::own("heads").within(PATIENCE);
+    let reply = messages
+        .ask(0, async |channel| {
+            let mut client = MessagesClient::new(channel);
+            let request = call.request(HeadsRequest { room_ids: rooms.to_vec() });
+            call.wait(client.heads(request)).await
+        })
+        .await?;
+    let head = |it: proto::message::Head| Some((RoomId::new(it.room_id)?, Seq(it.head)));
+    Ok(reply.heads.into_iter().filter_map(head).collect())
+}
+
+/// Mends holes, several at once.
+async fn mender(fanout: Fanout, messages: Replicas, mut holes: mpsc::Receiver<RoomId>) {
+    let mut at_work = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            hole = holes.recv(), if at_work.len() < MENDERS => match hole {
+                Some(room) => at_work.push(mend(&fanout, &messages, room)),
+                None => return,
+            },
+            Some(()) = at_work.next() => {}
+        }
+    }
+}
+
+/// Fetches what a room misses until it misses nothing, or nobody watches it.
+async fn mend(fanout: &Fanout, messages: &Replicas, id: RoomId) {
+    tokio::time::sleep(GRACE).await;
+    loop {
+        let Some(cell) = fanout.find(id) else { return };
+        let after = {
+            let mut room = locked(&cell);
+            let Some(after) = room.hole() else { return room.mended() };
+            after
+        };
+        match fetch(messages, id, after).await {
+            Ok((events, head)) => {
+                metrics::counter!("parley_fanout_mended_total").increment(events.len() as u64);
+                fanout.offer(id, &events, head);
+            }
+            Err(error) => {
+                tracing::debug!(room = %id, %error, "a hole is not mended yet");
+                tokio::time::sleep(FETCH_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn fetch(
+    messages: &Replicas,
+    room: RoomId,
+    after: Seq,
+) -> base::Result<(Vec<proto::message::Event>, Seq)> {
+    let call = Call::own("fetch").within(PATIENCE);
+    let reply = messages
+        .ask(room.get(), async |channel| {
+            let mut client = MessagesClient::new(channel).max_decoding_message_size(8 << 20);
+            let request = FetchRequest { room_id: room.get(), after: after.get(), to: 0 };
+            call.wait(client.fetch(call.request(request))).await
+        })
+        .await?;
+    Ok((reply.events, Seq(reply.head)))
+}

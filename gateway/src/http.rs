@@ -1,0 +1,22 @@
+//! The gateway's HTTP side: what comes in is translated, a service is called, and
+//! its answer is translated back. Invariant: whatever goes wrong, the client gets a
+//! problem document and a request id.
+
+mod accounts;
+pub(crate) mod address;
+mod body;
+mod caller;
+mod health;
+mod lingering;
+mod messages;
+mod observe;
+mod problem;
+mod rooms;
+mod router;
+mod server;
+mod upgrade;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use server::serve;

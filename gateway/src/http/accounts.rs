@@ -1,0 +1,147 @@
+//! Accounts and logins: user-service and session-service over HTTP.
+
+use axum::Json;
+use axum::extract::State;
+use base::{Error, SessionId, Timestamp, Uid};
+use http::StatusCode;
+use proto::session::CreateRequest;
+use proto::session::sessions_client::SessionsClient;
+use proto::user::users_client::UsersClient;
+use proto::user::verify_password_request::Login;
+use proto::user::{self, GetProfileRequest, VerifyPasswordRequest};
+use runtime::{Call, Channel};
+use wire::request::{ChangeNameRequest, LoginName, LoginRequest, RegisterRequest};
+use wire::response::{LoggedIn, Profile, Registered, Status};
+
+use super::body::Body;
+use super::caller::{Caller, Guest, Visitor};
+use super::problem::Answer;
+use super::router::UserPath;
+use crate::Gateway;
+
+/// `POST /register`
+pub(super) async fn register(
+    State(gateway): State<Gateway>,
+    visitor: Visitor,
+    Body(body): Body,
+) -> Answer<(StatusCode, Json<Registered>)> {
+    gateway.limits.register(visitor.address.into())?;
+    let RegisterRequest {
+        username,
+        email,
+        password,
+    } = RegisterRequest::parse(&body)?;
+    let message = user::RegisterRequest {
+        username: username.into_string(),
+        email: email.into_string(),
+        password: String::from_utf8_lossy(password.as_bytes()).into_owned(),
+    };
+    let request = visitor.call.request(message);
+    let reply = visitor.call.wait(users(&gateway).register(request)).await?;
+    let uid = Uid::try_from(reply.uid).map_err(Error::internal)?;
+    Ok((StatusCode::CREATED, Json(Registered { uid })))
+}
+
+/// `PUT /login`, `POST /login`
+pub(super) async fn login(
+    State(gateway): State<Gateway>,
+    visitor: Visitor,
+    Body(body): Body,
+) -> Answer<Json<LoggedIn>> {
+    gateway.limits.login(visitor.address.into())?;
+    let LoginRequest { name, password } = LoginRequest::parse(&body)?;
+    let login = match name {
+        LoginName::Email(email) => Login::Email(email),
+        LoginName::Username(username) => Login::Username(username),
+    };
+    let (Login::Email(account) | Login::Username(account)) = &login;
+    gateway.limits.login_account(account)?;
+    let message = VerifyPasswordRequest {
+        login: Some(login),
+        password,
+    };
+    let request = visitor.call.request(message);
+    let verified = visitor
+        .call
+        .wait(users(&gateway).verify_password(request))
+        .await?;
+    Ok(Json(open_session(&gateway, visitor, verified).await?))
+}
+
+/// Opens the session that a right password is good for.
+async fn open_session(
+    gateway: &Gateway,
+    visitor: Visitor,
+    verified: user::VerifyPasswordReply,
+) -> Answer<LoggedIn> {
+    let message = CreateRequest {
+        uid: verified.uid,
+        password_version: verified.password_version,
+        device: visitor.device,
+        address: visitor.address.to_string(),
+    };
+    let mut sessions = SessionsClient::new(gateway.ports.sessions.clone());
+    let request = visitor.call.request(message);
+    let issued = visitor.call.wait(sessions.create(request)).await?;
+    Ok(LoggedIn {
+        token: issued.token,
+        refresh_token: issued.refresh_token,
+        expires_at: Timestamp::from_micros(issued.expires_at),
+        session_id: SessionId::try_from(issued.session_id).map_err(Error::internal)?,
+    })
+}
+
+/// `GET /profile`
+pub(super) async fn own_profile(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+) -> Answer<Json<Profile>> {
+    Ok(Json(profile(&gateway, &caller.call, caller.uid).await?))
+}
+
+/// `GET /profile/{UID}`: without the address, which is nobody else's business.
+pub(super) async fn profile_of(
+    State(gateway): State<Gateway>,
+    guest: Guest,
+    UserPath(uid): UserPath,
+) -> Answer<Json<Profile>> {
+    let profile = profile(&gateway, &guest.call, uid).await?;
+    Ok(Json(Profile {
+        email: None,
+        ..profile
+    }))
+}
+
+/// `PUT /change-name`
+pub(super) async fn change_name(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Body(body): Body,
+) -> Answer<Json<Status>> {
+    let ChangeNameRequest { new_name } = ChangeNameRequest::parse(&body)?;
+    let message = user::ChangeNameRequest {
+        new_name: new_name.into_string(),
+    };
+    let request = caller.call.request(message);
+    caller
+        .call
+        .wait(users(&gateway).change_name(request))
+        .await?;
+    Ok(Json(Status::NAME_CHANGED))
+}
+
+/// A user's profile; `not_found` when there is no such user.
+pub(super) async fn profile(gateway: &Gateway, call: &Call, uid: Uid) -> base::Result<Profile> {
+    let request = call.request(GetProfileRequest { uid: uid.get() });
+    let profile = call.wait(users(gateway).get_profile(request)).await?;
+    Ok(Profile {
+        uid: Uid::try_from(profile.uid).map_err(Error::internal)?,
+        username: profile.username,
+        email: Some(profile.email),
+        created_at: Timestamp::from_micros(profile.created_at),
+    })
+}
+
+fn users(gateway: &Gateway) -> UsersClient<Channel> {
+    UsersClient::new(gateway.ports.users.clone())
+}

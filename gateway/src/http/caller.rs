@@ -1,0 +1,164 @@
+//! Who makes a request, and how often that is allowed.
+
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use base::{Code, Error, Uid};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, header};
+use runtime::{Call, RequestId};
+
+use super::observe::ClientAddress;
+use super::problem::Failure;
+use crate::Gateway;
+use crate::verdicts::Verdict;
+
+/// Characters of a User-Agent that are kept.
+const DEVICE_CHARS: usize = 200;
+
+/// Somebody, before anything is known of him. Nothing was counted yet.
+#[derive(Debug, Clone)]
+pub(super) struct Visitor {
+    pub(super) call: Call,
+    pub(super) address: IpAddr,
+    /// What the client calls itself.
+    pub(super) device: String,
+}
+
+/// Nobody in particular, counted by address.
+pub(super) struct Guest {
+    pub(super) call: Call,
+}
+
+/// The user whose token came along, counted by user.
+pub(super) struct Caller {
+    pub(super) uid: Uid,
+    /// A call in his name.
+    pub(super) call: Call,
+}
+
+/// A [`Caller`] when there is a token, else a [`Guest`].
+pub(super) struct MaybeCaller {
+    pub(super) call: Call,
+}
+
+impl FromRequestParts<Gateway> for Visitor {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
+        let id = parts.extensions.get::<RequestId>().cloned();
+        let address = parts.extensions.get::<ClientAddress>();
+        let (Some(id), Some(&ClientAddress(address))) = (id, address) else {
+            return Err(Error::internal("a route outside `observe`").into());
+        };
+        let device = text(&parts.headers, header::USER_AGENT).unwrap_or_default();
+        Ok(Self {
+            call: gateway.call(id),
+            address,
+            device: device.chars().take(DEVICE_CHARS).collect(),
+        })
+    }
+}
+
+impl FromRequestParts<Gateway> for Guest {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
+        let visitor = Visitor::from_request_parts(parts, gateway).await?;
+        gateway.limits.anonymous(visitor.address.into())?;
+        Ok(Self { call: visitor.call })
+    }
+}
+
+impl FromRequestParts<Gateway> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
+        let visitor = Visitor::from_request_parts(parts, gateway).await?;
+        let token = header_token(&parts.headers)?;
+        let verdict = identify(gateway, &visitor, token).await?;
+        gateway.limits.authenticated(verdict.uid)?;
+        Ok(Self {
+            uid: verdict.uid,
+            call: visitor.call.by(verdict.uid),
+        })
+    }
+}
+
+impl FromRequestParts<Gateway> for MaybeCaller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
+        let call = if parts.headers.contains_key(header::AUTHORIZATION) {
+            Caller::from_request_parts(parts, gateway).await?.call
+        } else {
+            Guest::from_request_parts(parts, gateway).await?.call
+        };
+        Ok(Self { call })
+    }
+}
+
+/// Whose token it is. Without one, or with one that has to be asked about, the
+/// request counts as its address's: strangers cannot keep session-service busy.
+pub(super) async fn identify(
+    gateway: &Gateway,
+    visitor: &Visitor,
+    token: Option<&str>,
+) -> Result<Verdict, Failure> {
+    let remembered = token.map(|token| gateway.verdicts.remembered(token));
+    if let Some(Ok(Some(verdict))) = remembered {
+        return Ok(known(verdict));
+    }
+    gateway.limits.anonymous(visitor.address.into())?;
+    remembered.transpose()?;
+    let token = token.ok_or_else(|| Error::new(Code::Unauthenticated, "a token is needed"))?;
+    Ok(known(gateway.verdicts.ask(&visitor.call, token).await?))
+}
+
+fn known(verdict: Verdict) -> Verdict {
+    tracing::Span::current().record("uid", verdict.uid.get());
+    verdict
+}
+
+/// `Authorization: TOKEN` or `Authorization: Bearer TOKEN`.
+pub(super) fn header_token(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return Ok(None);
+    };
+    let value = value
+        .to_str()
+        .map_err(|_| Error::new(Code::Unauthenticated, "the token is not valid"))?
+        .trim();
+    let token = match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => token.trim(),
+        _ => value,
+    };
+    Ok(Some(token))
+}
+
+/// A header field as text, when it is that.
+pub(super) fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn token(value: &'static str) -> Option<String> {
+        let value = HeaderValue::from_static(value);
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+        header_token(&headers).unwrap().map(str::to_owned)
+    }
+
+    #[test]
+    fn a_token_stands_alone_or_after_bearer() {
+        for value in ["abc.def", "Bearer abc.def", "bearer  abc.def", " abc.def "] {
+            assert_eq!(token(value).as_deref(), Some("abc.def"), "{value}");
+        }
+        assert_eq!(token("Basic abc").as_deref(), Some("Basic abc"));
+        assert_eq!(header_token(&HeaderMap::new()).unwrap(), None);
+    }
+}

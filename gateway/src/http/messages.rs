@@ -1,0 +1,114 @@
+//! Messages over HTTP: a room's history, and a post for those without a socket.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use base::{Code, Error, Nonce, RoomId, Seq, Timestamp, Uid};
+use http::{HeaderMap, HeaderName, StatusCode};
+use proto::message::messages_client::MessagesClient;
+use proto::message::{Event, HistoryRequest, Kind, SendRequest};
+use wire::frame::EventKind;
+use wire::request::{HistoryQuery, PostMessageRequest};
+use wire::response::{Entry, Posted};
+
+use super::body::Body;
+use super::caller::Caller;
+use super::problem::Answer;
+use super::router::RoomPath;
+use crate::Gateway;
+
+/// The header that may name a post's nonce.
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// `GET /messages/{RoomID}`, whose page the query or a body names.
+pub(super) async fn history(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    RoomPath(room): RoomPath,
+    RawQuery(query): RawQuery,
+    Body(body): Body,
+) -> Answer<Json<Vec<Entry>>> {
+    let HistoryQuery { last_id, limit } = HistoryQuery::parse(query.as_deref(), &body)?;
+    let message = HistoryRequest {
+        room_id: room.get(),
+        last_id: last_id.map_or(0, Seq::get),
+        limit,
+    };
+    let ask = |channel| async {
+        let request = caller.call.request(message);
+        let mut messages = MessagesClient::new(channel);
+        caller.call.wait(messages.history(request)).await
+    };
+    let reply = gateway.ports.messages.ask(room.get(), ask).await?;
+    let entries: Result<_, _> = reply.events.into_iter().filter_map(entry).collect();
+    Ok(Json(entries.map_err(Error::internal)?))
+}
+
+/// `POST /messages/{RoomID}`
+pub(super) async fn send(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    RoomPath(room): RoomPath,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Answer<(StatusCode, Json<Posted>)> {
+    gateway.limits.send(caller.uid)?;
+    let PostMessageRequest { text, nonce } = PostMessageRequest::parse(&body)?;
+    let nonce = nonce.map_or_else(|| header_nonce(&headers), |nonce| Ok(Some(nonce)))?;
+    let message = SendRequest {
+        room_id: room.get(),
+        text: text.into_string(),
+        // With a nonce of ours at least, another replica may be asked safely.
+        nonce: nonce.map_or_else(|| gateway.random_name(), Nonce::into_string),
+    };
+    let ask = |channel| async {
+        let request = caller.call.request(message.clone());
+        let mut messages = MessagesClient::new(channel);
+        caller.call.wait(messages.send(request)).await
+    };
+    let sent = gateway.ports.messages.ask(room.get(), ask).await?;
+    let event = sent
+        .event
+        .ok_or_else(|| Error::internal("Sent without an event"))?;
+    let posted = Posted {
+        message_id: Seq(event.seq),
+        timestamp: Timestamp::from_micros(event.at),
+    };
+    Ok((StatusCode::CREATED, Json(posted)))
+}
+
+fn header_nonce(headers: &HeaderMap) -> base::Result<Option<Nonce>> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    let text = value.to_str().map_err(|_| {
+        Error::new(
+            Code::InvalidArgument,
+            "Idempotency-Key: must be printable ASCII",
+        )
+    })?;
+    Nonce::parse("Idempotency-Key", text).map(Some)
+}
+
+/// An event as history shows it; `None` for what history does not show.
+fn entry(event: Event) -> Option<base::Result<Entry>> {
+    let kind = match u32_kind(event.kind)? {
+        Kind::Message => EventKind::Message,
+        Kind::Join => EventKind::Join,
+        Kind::Leave => EventKind::Leave,
+        _ => return None,
+    };
+    let ids =
+        RoomId::try_from(event.room_id).and_then(|room| Ok((room, Uid::try_from(event.uid)?)));
+    Some(ids.map(|(room_id, uid)| Entry {
+        id: Seq(event.seq),
+        room_id,
+        uid,
+        kind,
+        text: event.text,
+        timestamp: Timestamp::from_micros(event.at),
+    }))
+}
+
+fn u32_kind(kind: u32) -> Option<Kind> {
+    Kind::try_from(i32::try_from(kind).ok()?).ok()
+}

@@ -1,0 +1,115 @@
+//! Rooms and who is in them: rooms-service over HTTP.
+
+use axum::Json;
+use axum::extract::State;
+use base::{Error, RoomId, Timestamp, Uid};
+use http::StatusCode;
+use proto::rooms::rooms_client::RoomsClient;
+use proto::rooms::{self, InfoRequest, ListRequest};
+use runtime::Channel;
+use wire::request::{CreateRoomRequest, InviteRequest, JoinRequest, LeaveRequest};
+use wire::response::{Room, RoomCreated, RoomIds, Status};
+
+use super::accounts;
+use super::body::Body;
+use super::caller::{Caller, MaybeCaller};
+use super::problem::Answer;
+use super::router::RoomPath;
+use crate::Gateway;
+
+/// `POST /create-room`
+pub(super) async fn create(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Body(body): Body,
+) -> Answer<(StatusCode, Json<RoomCreated>)> {
+    let CreateRoomRequest { name, is_private } = CreateRoomRequest::parse(&body)?;
+    let message = rooms::CreateRequest {
+        name: name.into_string(),
+        is_private,
+    };
+    let request = caller.call.request(message);
+    let reply = caller.call.wait(rooms(&gateway).create(request)).await?;
+    let room_id = RoomId::try_from(reply.room_id).map_err(Error::internal)?;
+    Ok((StatusCode::CREATED, Json(RoomCreated { room_id })))
+}
+
+/// `PUT /join`
+pub(super) async fn join(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Body(body): Body,
+) -> Answer<Json<Status>> {
+    let JoinRequest { room_id } = JoinRequest::parse(&body)?;
+    let message = rooms::JoinRequest {
+        room_id: room_id.get(),
+    };
+    let request = caller.call.request(message);
+    caller.call.wait(rooms(&gateway).join(request)).await?;
+    Ok(Json(Status::JOINED))
+}
+
+/// `PUT /leave`
+pub(super) async fn leave(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Body(body): Body,
+) -> Answer<Json<Status>> {
+    let LeaveRequest { room_id } = LeaveRequest::parse(&body)?;
+    let message = rooms::LeaveRequest {
+        room_id: room_id.get(),
+    };
+    let request = caller.call.request(message);
+    caller.call.wait(rooms(&gateway).leave(request)).await?;
+    Ok(Json(Status::LEFT))
+}
+
+/// `PUT /invite`
+pub(super) async fn invite(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Body(body): Body,
+) -> Answer<Json<Status>> {
+    let InviteRequest { room_id, uid } = InviteRequest::parse(&body)?;
+    // rooms-service does not know which users there are.
+    accounts::profile(&gateway, &caller.call, uid).await?;
+    let message = rooms::InviteRequest {
+        room_id: room_id.get(),
+        uid: uid.get(),
+    };
+    let request = caller.call.request(message);
+    caller.call.wait(rooms(&gateway).invite(request)).await?;
+    Ok(Json(Status::INVITED))
+}
+
+/// `GET /rooms`
+pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Answer<Json<RoomIds>> {
+    let request = caller.call.request(ListRequest {});
+    let reply = caller.call.wait(rooms(&gateway).list(request)).await?;
+    let ids = reply.room_ids.into_iter().map(RoomId::try_from);
+    let ids = ids.collect::<Result<_, _>>().map_err(Error::internal)?;
+    Ok(Json(RoomIds { ids }))
+}
+
+/// `GET /room/{RoomID}`
+pub(super) async fn info(
+    State(gateway): State<Gateway>,
+    caller: MaybeCaller,
+    RoomPath(room_id): RoomPath,
+) -> Answer<Json<Room>> {
+    let request = caller.call.request(InfoRequest {
+        room_id: room_id.get(),
+    });
+    let room = caller.call.wait(rooms(&gateway).info(request)).await?;
+    Ok(Json(Room {
+        room_id: RoomId::try_from(room.room_id).map_err(Error::internal)?,
+        name: room.name,
+        creator_uid: Uid::try_from(room.creator_uid).map_err(Error::internal)?,
+        is_private: room.is_private,
+        created_at: Timestamp::from_micros(room.created_at),
+    }))
+}
+
+fn rooms(gateway: &Gateway) -> RoomsClient<Channel> {
+    RoomsClient::new(gateway.ports.rooms.clone())
+}

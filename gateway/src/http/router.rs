@@ -1,0 +1,122 @@
+//! Which request goes where.
+
+use axum::Router;
+use axum::extract::{FromRequestParts, Path};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post, put};
+use base::{Code, Error, RoomId, Uid};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, header};
+use std::time::Duration;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::messages::IDEMPOTENCY_KEY;
+use super::observe::{X_REQUEST_ID, observe};
+use super::problem::{Failure, RATE_LIMIT, RATE_LIMIT_POLICY};
+use super::{accounts, health, messages, rooms, upgrade};
+use crate::Gateway;
+use crate::config::Cors;
+
+/// How long a browser may remember what a preflight allowed.
+const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
+
+/// Every route of the public port.
+pub(super) fn build(gateway: Gateway) -> Router {
+    Router::new()
+        .route("/register", post(accounts::register))
+        .route("/login", put(accounts::login).post(accounts::login))
+        .route("/profile", get(accounts::own_profile))
+        .route("/profile/{uid}", get(accounts::profile_of))
+        .route("/change-name", put(accounts::change_name))
+        .route("/create-room", post(rooms::create))
+        .route("/join", put(rooms::join))
+        .route("/leave", put(rooms::leave))
+        .route("/invite", put(rooms::invite))
+        .route("/rooms", get(rooms::list))
+        .route("/room/{room}", get(rooms::info))
+        .route(
+            "/messages/{room}",
+            get(messages::history).post(messages::send),
+        )
+        .route("/ws", get(upgrade::upgrade))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/version", get(health::version))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(cors(&gateway.config.cors))
+        .layer(from_fn_with_state(gateway.clone(), observe))
+        .with_state(gateway)
+}
+
+async fn not_found() -> Failure {
+    Error::new(Code::NotFound, "there is nothing here").into()
+}
+
+/// 405; the router adds `Allow`.
+async fn method_not_allowed() -> Failure {
+    let error = Error::new(Code::InvalidArgument, "this path does not take this method");
+    Failure::from(error).with_status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// Who may call from a browser. Never with credentials: tokens come in headers that
+/// a foreign page does not have.
+fn cors(config: &Cors) -> CorsLayer {
+    let origins = if config.any() {
+        AllowOrigin::any()
+    } else {
+        // `Config::check` has seen that each can stand in a header.
+        let listed = config.origins.0.iter();
+        AllowOrigin::list(listed.filter_map(|origin| HeaderValue::from_str(origin).ok()))
+    };
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::DELETE,
+        ])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            IDEMPOTENCY_KEY,
+            X_REQUEST_ID,
+        ])
+        .expose_headers([
+            header::RETRY_AFTER,
+            RATE_LIMIT,
+            RATE_LIMIT_POLICY,
+            X_REQUEST_ID,
+        ])
+        .max_age(PREFLIGHT_AGE)
+}
+
+/// The room that a path names.
+pub(super) struct RoomPath(pub(super) RoomId);
+
+/// The user that a path names.
+pub(super) struct UserPath(pub(super) Uid);
+
+impl FromRequestParts<Gateway> for RoomPath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
+        Ok(Self(wire::room_id(&segment(parts, gateway).await)?))
+    }
+}
+
+impl FromRequestParts<Gateway> for UserPath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
+        Ok(Self(wire::uid(&segment(parts, gateway).await)?))
+    }
+}
+
+/// The one variable segment of a path; empty, and so no id, when it is not UTF-8.
+async fn segment(parts: &mut Parts, gateway: &Gateway) -> String {
+    let path = Path::<String>::from_request_parts(parts, gateway).await;
+    path.map(|Path(segment)| segment).unwrap_or_default()
+}

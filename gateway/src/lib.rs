@@ -1,0 +1,110 @@
+//! The public face of Parley: HTTP and WebSockets on one port.
+//!
+//! It keeps nothing that matters. What a client asks for it asks of the services,
+//! and what happens in rooms it hears from the bus and the message-service.
+
+mod config;
+mod fanout;
+mod http;
+mod limits;
+mod ports;
+mod posts;
+mod verdicts;
+#[cfg(feature = "kafka")]
+mod watch;
+mod ws;
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use base::{Clock, Entropy, OsEntropy, SystemClock};
+use runtime::{Call, Lifecycle, RequestId};
+
+pub use config::{
+    Config, Cors, Http, Limits as LimitsConfig, Network, Proxies, Rate, Services, WebSocket,
+};
+pub use ports::Ports;
+
+use fanout::Fanout;
+use limits::Limits;
+use posts::Posts;
+use verdicts::Verdicts;
+
+/// Binds the public port and serves it until the process drains; returns the address
+/// that it is bound to.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn start(
+    config: Config,
+    ports: Ports,
+    lifecycle: &Lifecycle,
+) -> base::Result<SocketAddr> {
+    let gateway = Gateway::new(config, ports, lifecycle);
+    http::serve(gateway).await
+}
+
+/// What all requests and connections share; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Gateway(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) ports: Ports,
+    pub(crate) verdicts: Verdicts,
+    pub(crate) limits: Limits,
+    pub(crate) fanout: Fanout,
+    pub(crate) posts: Posts,
+    pub(crate) lifecycle: Lifecycle,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Deref for Gateway {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Gateway {
+    pub(crate) fn new(config: Config, ports: Ports, lifecycle: &Lifecycle) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let verdicts = Verdicts::new(ports.sessions.clone(), clock);
+        let limits = Limits::new(&config.limits);
+        let fanout = Fanout::start(&ports, lifecycle);
+        let outgoing = Posts::start(ports.messages.clone(), &fanout, lifecycle);
+        Self(Arc::new(Shared {
+            config,
+            ports,
+            verdicts,
+            limits,
+            fanout,
+            posts: outgoing,
+            lifecycle: lifecycle.clone(),
+            entropy: Arc::new(OsEntropy),
+        }))
+    }
+
+    /// A request id of ours.
+    pub(crate) fn new_request_id(&self) -> RequestId {
+        // 32 hexadecimal digits are a sane id; the fallback never shows.
+        RequestId::parse(&self.random_name())
+            .unwrap_or_else(|| Call::own("nameless").request_id().clone())
+    }
+
+    /// 128 random bits in hexadecimal, for whatever needs a name that nobody else has.
+    pub(crate) fn random_name(&self) -> String {
+        let mut bits = [0; 16];
+        if let Err(error) = self.entropy.fill(&mut bits) {
+            tracing::error!(%error, "no randomness");
+        }
+        format!("{:032x}", u128::from_be_bytes(bits))
+    }
+
+    /// A call that a client's request leads to.
+    pub(crate) fn call(&self, id: RequestId) -> Call {
+        Call::new(id, self.config.http.request_timeout.0)
+    }
+}

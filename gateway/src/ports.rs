@@ -1,0 +1,68 @@
+//! What the gateway needs of the rest of the system.
+
+use std::sync::Arc;
+
+use runtime::{Channel, Replicas};
+
+/// The ways to the services, and the bus.
+#[derive(Clone)]
+pub struct Ports {
+    /// user-service.
+    pub users: Channel,
+    /// session-service.
+    pub sessions: Channel,
+    /// rooms-service.
+    pub rooms: Channel,
+    /// The replicas of message-service.
+    pub messages: Replicas,
+    /// Where committed events come from.
+    pub bus: Arc<dyn bus::Bus>,
+}
+
+#[cfg(feature = "kafka")]
+mod remote {
+    use base::Error;
+    use runtime::{Channel, Lifecycle, Replicas};
+
+    use super::Ports;
+    use crate::{Config, watch};
+
+    /// Partitions of the topic of room events.
+    const PARTITIONS: i32 = 64;
+
+    impl Ports {
+        /// The ways over the network that `config` names. Nothing need be there yet:
+        /// the health of `lifecycle` says what is missing.
+        ///
+        /// # Errors
+        /// When the configuration cannot be used.
+        pub fn connect(config: &Config, lifecycle: &Lifecycle) -> base::Result<Self> {
+            let token = config.process.service_token()?;
+            let tls = &config.process.tls;
+            let services = &config.services;
+            let users = Channel::remote(&services.user, token, tls)?;
+            let sessions = Channel::remote(&services.session, token, tls)?;
+            let rooms = Channel::remote(&services.rooms, token, tls)?;
+            let replicas = services.message.0.iter().map(|address| {
+                let channel = Channel::remote(address, token, tls)?;
+                Ok((address.to_string(), channel))
+            });
+            let replicas = replicas.collect::<base::Result<Vec<_>>>()?;
+            let messages: Vec<Channel> = replicas.iter().map(|(_, way)| way.clone()).collect();
+            watch::service("user", vec![users.clone()], lifecycle);
+            watch::service("session", vec![sessions.clone()], lifecycle);
+            watch::service("rooms", vec![rooms.clone()], lifecycle);
+            watch::service("message", messages, lifecycle);
+            let bus =
+                bus::kafka::KafkaBus::connect(&config.kafka, bus::ROOMS, PARTITIONS, lifecycle)
+                    .map_err(|error| Error::invalid("kafka", error))?;
+            Ok(Self {
+                users,
+                sessions,
+                rooms,
+                messages: Replicas::new(replicas)?,
+                bus,
+            })
+        }
+    }
+}

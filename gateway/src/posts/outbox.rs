@@ -1,0 +1,221 @@
+//! What waits for each replica, and which replica a room is with. Pure: the
+//! streams do the talking.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use base::RoomId;
+use tokio::time::Instant;
+
+use super::Post;
+
+/// Posts without an answer in this gateway, most.
+const CAPACITY: usize = 65_536;
+
+/// A post with its number: ascending in the order posts were taken in.
+pub(super) struct Job {
+    pub(super) id: u64,
+    pub(super) post: Post,
+    pub(super) deadline: Instant,
+}
+
+#[derive(Default)]
+struct Outbox {
+    queue: VecDeque<Job>,
+    /// Sent on the stream, not answered.
+    unanswered: BTreeMap<u64, Job>,
+}
+
+/// Which replica a room is with, and how many of its posts have no answer.
+struct Lane {
+    replica: usize,
+    count: usize,
+}
+
+/// The outboxes of all replicas.
+pub(super) struct Outboxes {
+    boxes: Vec<Outbox>,
+    lanes: HashMap<RoomId, Lane>,
+    next_id: u64,
+    total: usize,
+}
+
+impl Outboxes {
+    pub(super) fn new(replicas: usize) -> Self {
+        Self {
+            boxes: (0..replicas).map(|_| Outbox::default()).collect(),
+            lanes: HashMap::new(),
+            next_id: 1,
+            total: 0,
+        }
+    }
+
+    /// Takes a post in for the replica its room is with, else for the preferred
+    /// one; gives it back when there is no room. Returns the replica.
+    pub(super) fn take(
+        &mut self,
+        post: Post,
+        deadline: Instant,
+        preferred: impl FnOnce() -> usize,
+    ) -> Result<usize, Post> {
+        if self.total >= CAPACITY {
+            return Err(post);
+        }
+        let lane = self
+            .lanes
+            .entry(post.room)
+            .or_insert_with(|| Lane { replica: preferred(), count: 0 });
+        lane.count += 1;
+        let replica = lane.replica;
+        let id = self.next_id;
+        self.next_id += 1;
+        self.total += 1;
+        self.boxes[replica].queue.push_back(Job { id, post, deadline });
+        Ok(replica)
+    }
+
+    /// Takes up to `most` posts to be sent, with what `see` makes of each; they are
+    /// unanswered from here on.
+    pub(super) fn send<T>(
+        &mut self,
+        replica: usize,
+        most: usize,
+        mut see: impl FnMut(&Job) -> T,
+    ) -> Vec<T> {
+        let outbox = &mut self.boxes[replica];
+        let count = outbox.queue.len().min(most);
+        let mut sent = Vec::with_capacity(count);
+        for job in outbox.queue.drain(..count) {
+            sent.push(see(&job));
+            outbox.unanswered.insert(job.id, job);
+        }
+        sent
+    }
+
+    /// An answer came: the post it is for, unless it was given up.
+    pub(super) fn answered(&mut self, replica: usize, id: u64) -> Option<Post> {
+        let job = self.boxes[replica].unanswered.remove(&id)?;
+        self.finish(job.post.room);
+        Some(job.post)
+    }
+
+    /// Posts that have been waited for too long; they are given up.
+    pub(super) fn expired(&mut self, replica: usize, now: Instant) -> Vec<Post> {
+        let outbox = &mut self.boxes[replica];
+        let mut late: Vec<Job> =
+            outbox.unanswered.extract_if(.., |_, job| job.deadline <= now).map(|(_, job)| job).collect();
+        // Queued in order of their deadlines, as all have the same patience.
+        while outbox.queue.front().is_some_and(|job| job.deadline <= now) {
+            late.extend(outbox.queue.pop_front());
+        }
+        late.sort_unstable_by_key(|job| job.id);
+        for job in &late {
+            self.finish(job.post.room);
+        }
+        late.into_iter().map(|job| job.post).collect()
+    }
+
+    /// Whether anything sent has no answer.
+    pub(super) fn awaits(&self, replica: usize) -> bool {
+        !self.boxes[replica].unanswered.is_empty()
+    }
+
+    /// Gives everything of a dead stream to the replicas that the rooms prefer
+    /// now, in order. Returns the replicas that got something.
+    pub(super) fn move_on(
+        &mut self,
+        from: usize,
+        preferred: impl Fn(RoomId) -> usize,
+    ) -> BTreeSet<usize> {
+        let outbox = std::mem::take(&mut self.boxes[from]);
+        let mut target: HashMap<RoomId, usize> = HashMap::new();
+        let mut moved = BTreeSet::new();
+        for job in outbox.unanswered.into_values().chain(outbox.queue) {
+            let room = job.post.room;
+            let to = *target.entry(room).or_insert_with(|| preferred(room));
+            if let Some(lane) = self.lanes.get_mut(&room) {
+                lane.replica = to;
+            }
+            self.boxes[to].queue.push_back(job);
+            moved.insert(to);
+        }
+        moved
+    }
+
+    fn finish(&mut self, room: RoomId) {
+        self.total -= 1;
+        if let Some(lane) = self.lanes.get_mut(&room) {
+            lane.count -= 1;
+            if lane.count == 0 {
+                self.lanes.remove(&room);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use base::{MessageText, Nonce, Uid};
+    use proto::message::Sent;
+
+    use super::super::Waiter;
+    use super::*;
+
+    struct Nobody;
+    impl Waiter for Nobody {
+        fn answer(self: Box<Self>, _: base::Result<Sent>) {}
+    }
+
+    fn post(room: u64, text: &str) -> Post {
+        Post {
+            room: RoomId::new(room).unwrap(),
+            uid: Uid::new(1).unwrap(),
+            text: MessageText::parse("Text", text).unwrap(),
+            nonce: Nonce::parse("Nonce", text).unwrap(),
+            waiter: Box::new(Nobody),
+        }
+    }
+
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(9)
+    }
+
+    fn texts(outboxes: &mut Outboxes, replica: usize) -> Vec<(u64, String)> {
+        outboxes.send(replica, 100, |job| (job.id, job.post.text.as_str().to_owned()))
+    }
+
+    #[tokio::test]
+    async fn a_room_stays_where_something_of_it_is_unanswered() {
+        let mut outboxes = Outboxes::new(2);
+        assert_eq!(outboxes.take(post(1, "a"), later(), || 0).ok(), Some(0));
+        assert_eq!(outboxes.take(post(1, "b"), later(), || 1).ok(), Some(0));
+        for (id, _) in texts(&mut outboxes, 0) {
+            assert!(outboxes.answered(0, id).is_some());
+        }
+        assert_eq!(outboxes.take(post(1, "c"), later(), || 1).ok(), Some(1));
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_stream_left_goes_before_what_is_newer() {
+        let mut outboxes = Outboxes::new(2);
+        for text in ["a", "b", "c"] {
+            let _ = outboxes.take(post(1, text), later(), || 0);
+        }
+        outboxes.send(0, 2, |_| ());
+        outboxes.move_on(0, |_| 1);
+        assert_eq!(outboxes.take(post(1, "d"), later(), || 0).ok(), Some(1));
+        let order: Vec<_> = texts(&mut outboxes, 1).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(order, ["a", "b", "c", "d"]);
+    }
+
+    #[tokio::test]
+    async fn a_post_given_up_is_not_answered_twice() {
+        let mut outboxes = Outboxes::new(1);
+        let _ = outboxes.take(post(1, "a"), Instant::now(), || 0);
+        let sent = texts(&mut outboxes, 0);
+        assert_eq!(outboxes.expired(0, Instant::now()).len(), 1);
+        assert!(outboxes.answered(0, sent[0].0).is_none());
+        assert!(outboxes.lanes.is_empty());
+    }
+}

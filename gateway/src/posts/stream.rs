@@ -1,0 +1,164 @@
+//! One replica's stream: opened, watched, given up and opened again.
+
+use std::time::Duration;
+
+use base::{Error, RoomId, Seq};
+use proto::message::messages_client::MessagesClient;
+use proto::message::post_answer::Outcome;
+use proto::message::{Post as WirePost, PostAnswer, PostAnswers, PostBatch};
+use runtime::status;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use super::Posts;
+use super::outbox::Job;
+use crate::fanout::Fanout;
+
+/// Posts in one message, most.
+const BATCH: usize = 256;
+/// How often posts that are too late are looked for.
+const TICK: Duration = Duration::from_millis(250);
+/// A stream on which posts wait and nothing is answered for so long is dead.
+const SILENCE: Duration = Duration::from_millis(1_200);
+/// How long opening may take.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to wait before a stream is opened again.
+const REOPEN_PAUSE: Duration = Duration::from_millis(50);
+
+/// Keeps the stream to replica `index` for as long as the gateway lives.
+pub(super) async fn keep(posts: Posts, index: usize, fanout: Fanout) {
+    loop {
+        // A stream is opened when there is something to send.
+        tokio::select! {
+            () = posts.0.filled[index].notified() => {}
+            () = tokio::time::sleep(TICK) => {
+                give_up_late(&posts, index);
+                continue;
+            }
+        }
+        if let Err(error) = run(&posts, index, &fanout).await {
+            tracing::warn!(replica = index, %error, "a stream of posts ended");
+        }
+        posts.0.replicas.suspect(index);
+        posts.move_on(index);
+        give_up_late(&posts, index);
+        tokio::time::sleep(REOPEN_PAUSE).await;
+        // Whoever sent meanwhile notified; so did the move when it ended here.
+    }
+}
+
+/// Runs one stream until it dies.
+async fn run(posts: &Posts, index: usize, fanout: &Fanout) -> base::Result<()> {
+    let (batches, outgoing) = mpsc::channel::<PostBatch>(4);
+    let mut client = MessagesClient::new(posts.0.replicas.channel(index))
+        .max_decoding_message_size(8 << 20)
+        .max_encoding_message_size(8 << 20);
+    let opening = client.post(ReceiverStream::new(outgoing));
+    let mut answers = match tokio::time::timeout(OPEN_TIMEOUT, opening).await {
+        Ok(Ok(response)) => response.into_inner(),
+        Ok(Err(status)) => return Err(status::from_status(&status)),
+        Err(_) => return Err(Error::unavailable("not reachable", "opening took too long")),
+    };
+    let mut heard_at = Instant::now();
+    let mut tick = tokio::time::interval(TICK);
+    posts.0.filled[index].notify_one();
+    loop {
+        tokio::select! {
+            answer = next(&mut answers) => {
+                heard_at = Instant::now();
+                let answer = answer?;
+                if answer.bus_down {
+                    fanout.set_bus_down(true);
+                }
+                take(posts, index, fanout, answer.answers);
+            }
+            // Reserving first: nothing is taken from the outbox that cannot be sent.
+            permit = reserve(posts, index, &batches) => {
+                let Ok(permit) = permit else {
+                    return Err(Error::unavailable("not reachable", "the stream was closed"));
+                };
+                let waited = !posts.outboxes().awaits(index);
+                let batch = posts.outboxes().send(index, BATCH, wire);
+                if !batch.is_empty() {
+                    if waited {
+                        heard_at = Instant::now();
+                    }
+                    if batch.len() == BATCH {
+                        posts.0.filled[index].notify_one();
+                    }
+                    permit.send(PostBatch { posts: batch });
+                }
+            }
+            _ = tick.tick() => {
+                give_up_late(posts, index);
+                if posts.outboxes().awaits(index) && heard_at.elapsed() > SILENCE {
+                    return Err(Error::unavailable("not reachable", "posts are not answered"));
+                }
+            }
+        }
+    }
+}
+
+async fn reserve<'a>(
+    posts: &Posts,
+    index: usize,
+    batches: &'a mpsc::Sender<PostBatch>,
+) -> Result<mpsc::Permit<'a, PostBatch>, mpsc::error::SendError<()>> {
+    let permit = batches.reserve().await?;
+    posts.0.filled[index].notified().await;
+    Ok(permit)
+}
+
+async fn next(answers: &mut Streaming<PostAnswers>) -> base::Result<PostAnswers> {
+    match answers.message().await {
+        Ok(Some(answer)) => Ok(answer),
+        Ok(None) => Err(Error::unavailable("not reachable", "the replica ended the stream")),
+        Err(status) => Err(status::from_status(&status)),
+    }
+}
+
+fn take(posts: &Posts, index: usize, fanout: &Fanout, answers: Vec<PostAnswer>) {
+    for PostAnswer { id, outcome } in answers {
+        // The bus brings what was given up.
+        let Some(post) = posts.outboxes().answered(index, id) else { continue };
+        match outcome {
+            Some(Outcome::Sent(sent)) => {
+                if !sent.repeat
+                    && let Some(event) = &sent.event
+                    && let Some(room) = RoomId::new(event.room_id)
+                {
+                    fanout.offer(room, std::slice::from_ref(event), Seq(event.seq));
+                }
+                post.waiter.answer(Ok(sent));
+            }
+            Some(Outcome::Refusal(refusal)) => {
+                let code = tonic::Code::from_i32(refusal.code.cast_signed());
+                let code = status::from_grpc(code).unwrap_or(base::Code::Internal);
+                post.waiter.answer(Err(Error::new(code, refusal.detail)));
+            }
+            None => post.waiter.answer(Err(Error::internal("an answer without an outcome"))),
+        }
+    }
+}
+
+fn give_up_late(posts: &Posts, index: usize) {
+    let late = posts.outboxes().expired(index, Instant::now());
+    for post in late {
+        let error = Error::unavailable("the message may not have been written", "no answer in time");
+        post.waiter.answer(Err(error));
+    }
+}
+
+fn wire(job: &Job) -> WirePost {
+    let patience = job.deadline.saturating_duration_since(Instant::now());
+    WirePost {
+        id: job.id,
+        room_id: job.post.room.get(),
+        uid: job.post.uid.get(),
+        text: job.post.text.as_str().to_owned(),
+        nonce: job.post.nonce.as_str().to_owned(),
+        patience_ms: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
+    }
+}

@@ -1,0 +1,48 @@
+//! Whether the services are there, as `grpc.health.v1` tells, for this process's own
+//! readiness.
+
+use std::time::Duration;
+
+use runtime::{Channel, Lifecycle};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// How often a service is asked.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long it may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Keeps the part `name` up while one of `replicas` is serving.
+pub(crate) fn service(name: &'static str, replicas: Vec<Channel>, lifecycle: &Lifecycle) {
+    let part = lifecycle.health().part(name);
+    let watching = async move {
+        let mut tick = tokio::time::interval(PERIOD);
+        loop {
+            tick.tick().await;
+            match any_serving(&replicas).await {
+                Ok(()) => part.up(),
+                Err(why) => part.down(why),
+            }
+        }
+    };
+    let stopping = lifecycle.stopping().clone();
+    lifecycle.spawn("watch-service", async move {
+        stopping.run_until_cancelled(watching).await;
+    });
+}
+
+async fn any_serving(replicas: &[Channel]) -> Result<(), &'static str> {
+    let mut why = "not reachable";
+    for channel in replicas {
+        let mut client = HealthClient::new(channel.clone());
+        let question = client.check(HealthCheckRequest::default());
+        if let Ok(Ok(answer)) = tokio::time::timeout(PATIENCE, question).await {
+            if answer.into_inner().status() == ServingStatus::Serving {
+                return Ok(());
+            }
+            why = "not ready itself";
+        }
+    }
+    Err(why)
+}

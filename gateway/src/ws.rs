@@ -1,0 +1,52 @@
+//! Live connections.
+//!
+//! A connection is one task: it reads a frame, does what it says, writes what
+//! waits. Its frames take effect in the order they were sent, and nothing is read
+//! while its answers cannot be written, so a client that does not read stops
+//! itself and nobody else.
+
+mod connection;
+mod entering;
+mod link;
+
+use base::{SessionId, Uid};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use runtime::RequestId;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use crate::Gateway;
+use connection::Connection;
+pub(crate) use link::Link;
+
+/// Bytes read from a socket at once: small, as most connections are quiet.
+const READ_BUFFER: usize = 2 * 1024;
+/// Bytes gathered before they are written.
+const WRITE_BUFFER: usize = 4 * 1024;
+
+/// Whose connection it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Who {
+    /// The user.
+    pub(crate) uid: Uid,
+    /// His session.
+    #[expect(dead_code, reason = "a session's end will close its sockets by this")]
+    pub(crate) session: SessionId,
+    /// The request that opened it.
+    pub(crate) request_id: RequestId,
+}
+
+/// Runs a connection to its end.
+pub(crate) async fn serve(gateway: Gateway, io: TokioIo<Upgraded>, who: Who) {
+    let mut config = WebSocketConfig::default();
+    config.read_buffer_size = READ_BUFFER;
+    config.write_buffer_size = WRITE_BUFFER;
+    config.max_write_buffer_size = 1 << 20;
+    config.max_message_size = Some(base::limits::FRAME_BYTES);
+    config.max_frame_size = Some(base::limits::FRAME_BYTES);
+    let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+    metrics::gauge!("parley_connections").increment(1.0);
+    Connection::new(gateway, socket, who).run().await;
+    metrics::gauge!("parley_connections").decrement(1.0);
+}

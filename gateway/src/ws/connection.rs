@@ -1,0 +1,417 @@
+//! One connection: what it reads, what it writes, when it ends.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Code, Error, Nonce, RoomId};
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use runtime::Call;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Message, Utf8Bytes};
+use wire::frame::{Command, Entered, Fault, Framed, HELLO, Left, Pong, ServerFrame};
+
+use super::entering::{self, Done, Granted, Way, Wish};
+use super::{Link, Who};
+use crate::Gateway;
+use crate::fanout::{Admission, RoomHandle, Watch};
+use crate::posts::Post;
+use crate::ws::link::Answer;
+
+/// Frames written at once, most.
+const BURST: usize = 64;
+/// How long a client may take to read what was written.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long saying goodbye may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Rooms of one connection, most.
+const ROOMS: usize = 200;
+
+/// Why a connection ends, as the client is told.
+struct End(CloseCode, &'static str);
+
+const GONE: End = End(CloseCode::Normal, "");
+const GOING_AWAY: End = End(CloseCode::Away, "going away; reconnect and resume");
+const TOO_SLOW: End = End(CloseCode::Library(4008), "too slow a reader; reconnect and resume");
+
+/// Something that takes a while, and during which nothing more is read.
+type Operation = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// A room that the connection gets the events of.
+struct Membership {
+    handle: RoomHandle,
+    subscribed: bool,
+}
+
+pub(super) struct Connection {
+    gateway: Gateway,
+    socket: WebSocketStream<TokioIo<Upgraded>>,
+    who: Who,
+    link: Arc<Link>,
+    queue: mpsc::Receiver<Utf8Bytes>,
+    /// Where an unaddressed message goes.
+    current: Option<RoomId>,
+    rooms: HashMap<RoomId, Membership>,
+    operation: Option<Operation>,
+    /// It said that it knows events beyond the original ones.
+    every_kind: bool,
+    heard_at: Instant,
+}
+
+impl Connection {
+    pub(super) fn new(
+        gateway: Gateway,
+        socket: WebSocketStream<TokioIo<Upgraded>>,
+        who: Who,
+    ) -> Self {
+        // Answers to posts have their own room in the queue.
+        let settings = &gateway.config.websocket;
+        let (link, queue) = Link::new(settings.queue + settings.window);
+        Self {
+            gateway,
+            socket,
+            who,
+            link,
+            queue,
+            current: None,
+            rooms: HashMap::new(),
+            operation: None,
+            every_kind: false,
+            heard_at: Instant::now(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let end = match self.live().await {
+            Ok(()) => GONE,
+            Err(end) => end,
+        };
+        for room in self.rooms.values() {
+            room.handle.dismiss(&self.link);
+        }
+        let close = CloseFrame { code: end.0, reason: end.1.into() };
+        let closing = async {
+            let _ = self.socket.close(Some(close)).await;
+            // The other side's goodbye, so that ours is not lost with the socket.
+            while let Some(Ok(_)) = self.socket.next().await {}
+        };
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+    }
+
+    async fn live(&mut self) -> Result<(), End> {
+        self.write(Utf8Bytes::from_static(HELLO)).await?;
+        let lifecycle = self.gateway.lifecycle.clone();
+        let mut ping = tokio::time::interval(self.gateway.config.websocket.ping_every.0);
+        ping.tick().await;
+        let link = Arc::clone(&self.link);
+        loop {
+            let window = self.gateway.config.websocket.window;
+            let reading = self.operation.is_none() && self.link.under_way() < window;
+            tokio::select! {
+                biased;
+                () = lifecycle.draining().cancelled() => return Err(GOING_AWAY),
+                () = link.slowed() => return Err(TOO_SLOW),
+                Some(frame) = self.queue.recv() => self.write_waiting(frame).await?,
+                done = work(&mut self.operation) => {
+                    self.operation = None;
+                    self.done(done).await?;
+                }
+                message = self.socket.next(), if reading => match message {
+                    Some(Ok(message)) => self.read(message).await?,
+                    Some(Err(error)) => return Err(broken(&error)),
+                    None => return Ok(()),
+                },
+                _ = ping.tick() => {
+                    if self.heard_at.elapsed() > self.gateway.config.websocket.silent_after.0 {
+                        return Err(GONE);
+                    }
+                    self.feed(Message::Ping(Bytes::new())).await?;
+                    self.flush().await?;
+                }
+            }
+        }
+    }
+
+    async fn read(&mut self, message: Message) -> Result<(), End> {
+        self.heard_at = Instant::now();
+        match message {
+            Message::Text(text) => match Framed::parse(&text) {
+                Ok(Framed { reference, command }) => self.command(command, reference).await,
+                Err(refused) => self.refuse(&refused.error, refused.reference).await,
+            },
+            Message::Binary(_) => Err(End(CloseCode::Unsupported, "text frames only")),
+            Message::Ping(_) => self.flush().await,
+            Message::Pong(_) | Message::Frame(_) => Ok(()),
+            Message::Close(_) => Err(GONE),
+        }
+    }
+
+    async fn command(&mut self, command: Command, reference: Option<String>) -> Result<(), End> {
+        match command {
+            Command::Message { room, text, nonce } => {
+                let room = match self.addressed(room) {
+                    Ok(room) => room,
+                    Err(error) => return self.refuse(&error, reference).await,
+                };
+                if let Err(limited) = self.gateway.limits.send(self.who.uid) {
+                    return self.refuse(&limited.into(), reference).await;
+                }
+                let nonce = match nonce {
+                    Some(nonce) => Ok(nonce),
+                    // One of ours makes the retries inside the system safe.
+                    None => Nonce::parse("Nonce", &self.gateway.random_name()),
+                };
+                let nonce = match nonce {
+                    Ok(nonce) => nonce,
+                    Err(error) => return self.refuse(&error, reference).await,
+                };
+                let waiter = Box::new(Answer::new(&self.link, room, reference));
+                self.gateway.posts.send(Post { room, uid: self.who.uid, text, nonce, waiter });
+                Ok(())
+            }
+            Command::Enter { room: Some(room), after: None, .. }
+                if self.current == Some(room) && self.watches(room) =>
+            {
+                self.still_here(room, reference).await
+            }
+            Command::Enter { room: Some(room), after, epoch } => {
+                self.wish(Wish { way: Way::Enter, room, after, epoch, reference });
+                Ok(())
+            }
+            Command::Enter { room: None, .. } => {
+                self.leave_current(None);
+                self.write_queued().await?;
+                self.answer(ServerFrame::Enter(Entered { reference, ..Entered::default() })).await
+            }
+            Command::Subscribe { room, after, epoch } => {
+                if self.rooms.len() >= ROOMS && !self.rooms.contains_key(&room) {
+                    let error = Error::invalid("RoomID", "a connection has 200 rooms at most");
+                    return self.refuse(&error, reference).await;
+                }
+                self.wish(Wish { way: Way::Subscribe, room, after, epoch, reference });
+                Ok(())
+            }
+            Command::Unsubscribe { room } => {
+                if self.current == Some(room) {
+                    if let Some(membership) = self.rooms.get_mut(&room) {
+                        membership.subscribed = false;
+                    }
+                } else {
+                    self.forget(room);
+                }
+                self.write_queued().await?;
+                self.answer(ServerFrame::Unsubscribe(Left { room, reference })).await
+            }
+            Command::Ping => self.answer(ServerFrame::Pong(Pong { reference })).await,
+            Command::Hello { version } => {
+                self.every_kind = version >= 2;
+                Ok(())
+            }
+        }
+    }
+
+    /// The room a message is for.
+    fn addressed(&self, room: Option<RoomId>) -> base::Result<RoomId> {
+        match room.or(self.current) {
+            None => Err(Error::new(Code::InvalidArgument, "RoomID: enter a room first")),
+            Some(room) if self.rooms.contains_key(&room) => Ok(room),
+            Some(_) => {
+                let rule = "this connection has neither entered nor subscribed to it";
+                Err(Error::invalid("RoomID", rule))
+            }
+        }
+    }
+
+    fn watches(&self, room: RoomId) -> bool {
+        self.rooms.get(&room).is_some_and(|membership| membership.handle.watched_by(&self.link))
+    }
+
+    fn wish(&mut self, wish: Wish) {
+        let (gateway, call) = (self.gateway.clone(), self.call());
+        self.operation = Some(Box::pin(entering::position(gateway, call, wish)));
+    }
+
+    fn call(&self) -> Call {
+        self.gateway.call(self.who.request_id.clone()).by(self.who.uid)
+    }
+
+    /// Entering the current room again: nothing changes, nothing is missed.
+    async fn still_here(&mut self, room: RoomId, reference: Option<String>) -> Result<(), End> {
+        self.write_queued().await?;
+        let seq = self.rooms.get(&room).and_then(|membership| membership.handle.delivered());
+        let entered = Entered { room: Some(room), seq, reference, ..Entered::default() };
+        self.answer(ServerFrame::Enter(entered)).await
+    }
+
+    async fn done(&mut self, done: Done) -> Result<(), End> {
+        match done {
+            Done::Refused(error, reference) => self.refuse(&error, reference).await,
+            Done::Position(granted) => {
+                // From here on nothing of the room left may come.
+                if granted.wish.way == Way::Enter {
+                    self.leave_current(Some(granted.wish.room));
+                }
+                if granted.wish.after.is_some() {
+                    granted.handle.dismiss(&self.link);
+                }
+                self.write_queued().await?;
+                let entered = granted.entered.clone();
+                self.answer(match granted.wish.way {
+                    Way::Enter => ServerFrame::Enter(entered),
+                    Way::Subscribe => ServerFrame::Subscribe(entered),
+                })
+                .await?;
+                self.admit(granted).await
+            }
+            Done::Page(granted, frames) => {
+                let watch = self.watch(&granted);
+                for frame in frames {
+                    if frame.live_for(&watch) {
+                        self.feed(Message::Text(frame.text)).await?;
+                    }
+                }
+                self.flush().await?;
+                self.admit(granted).await
+            }
+        }
+    }
+
+    fn watch(&self, granted: &Granted) -> Watch {
+        let named = granted.wish.after.is_some() || granted.wish.way == Way::Subscribe;
+        Watch {
+            link: Arc::clone(&self.link),
+            uid: self.who.uid,
+            checked_at: granted.head,
+            every_kind: self.every_kind || named,
+        }
+    }
+
+    /// Joins the fan-out, or reads on in the log when it is too far behind.
+    async fn admit(&mut self, granted: Box<Granted>) -> Result<(), End> {
+        let watch = self.watch(&granted);
+        match granted.handle.admit(watch, granted.cursor, granted.head) {
+            Admission::Behind => {
+                let (gateway, call) = (self.gateway.clone(), self.call());
+                self.operation = Some(Box::pin(entering::page(gateway, call, granted)));
+                Ok(())
+            }
+            Admission::Watching(missed) => {
+                let Granted { wish, handle, .. } = *granted;
+                let subscribed = wish.way == Way::Subscribe
+                    || self.rooms.get(&wish.room).is_some_and(|it| it.subscribed);
+                self.rooms.insert(handle.id(), Membership { handle, subscribed });
+                if wish.way == Way::Enter {
+                    self.current = Some(wish.room);
+                }
+                for frame in missed {
+                    self.feed(Message::Text(frame.text)).await?;
+                }
+                self.flush().await
+            }
+        }
+    }
+
+    /// Leaves the current room, unless it is `but` or subscribed to.
+    fn leave_current(&mut self, but: Option<RoomId>) {
+        if let Some(room) = self.current
+            && Some(room) != but
+        {
+            self.current = None;
+            if self.rooms.get(&room).is_some_and(|membership| !membership.subscribed) {
+                self.forget(room);
+            }
+        }
+    }
+
+    fn forget(&mut self, room: RoomId) {
+        if let Some(membership) = self.rooms.remove(&room) {
+            membership.handle.dismiss(&self.link);
+        }
+    }
+
+    async fn refuse(&mut self, error: &Error, reference: Option<String>) -> Result<(), End> {
+        self.answer(ServerFrame::Error(Fault::new(error, reference))).await
+    }
+
+    async fn answer(&mut self, frame: ServerFrame) -> Result<(), End> {
+        self.write(frame.to_json().into()).await
+    }
+
+    async fn write(&mut self, frame: Utf8Bytes) -> Result<(), End> {
+        self.feed(Message::Text(frame)).await?;
+        self.flush().await
+    }
+
+    /// Writes a frame and all that waits behind it, with one flush.
+    async fn write_waiting(&mut self, first: Utf8Bytes) -> Result<(), End> {
+        self.feed(Message::Text(first)).await?;
+        for _ in 1..BURST {
+            match self.queue.try_recv() {
+                Ok(frame) => self.feed(Message::Text(frame)).await?,
+                Err(_) => break,
+            }
+        }
+        self.flush().await
+    }
+
+    /// Writes everything that waits now.
+    async fn write_queued(&mut self) -> Result<(), End> {
+        while let Ok(frame) = self.queue.try_recv() {
+            self.feed(Message::Text(frame)).await?;
+        }
+        Ok(())
+    }
+
+    async fn feed(&mut self, message: Message) -> Result<(), End> {
+        let link = Arc::clone(&self.link);
+        let feeding = self.socket.feed(message);
+        written(&link, feeding).await
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        let link = Arc::clone(&self.link);
+        written(&link, self.socket.flush()).await
+    }
+}
+
+/// Waits for a write; a client that does not read loses the connection.
+async fn written(
+    link: &Link,
+    writing: impl Future<Output = Result<(), SocketError>>,
+) -> Result<(), End> {
+    tokio::select! {
+        biased;
+        outcome = tokio::time::timeout(WRITE_TIMEOUT, writing) => match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(GONE),
+            Err(_) => Err(TOO_SLOW),
+        },
+        () = link.slowed() => Err(TOO_SLOW),
+    }
+}
+
+/// The operation under way, or nothing for ever.
+async fn work(operation: &mut Option<Operation>) -> Done {
+    match operation {
+        Some(operation) => operation.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The close code that RFC 6455, section 7.4.1, gives what went wrong.
+fn broken(error: &SocketError) -> End {
+    match error {
+        SocketError::Capacity(_) => End(CloseCode::Size, "a frame has 32 KiB at most"),
+        SocketError::Utf8(_) => End(CloseCode::Invalid, "text must be UTF-8"),
+        SocketError::Protocol(_) => End(CloseCode::Protocol, "broken framing"),
+        _ => GONE,
+    }
+}

@@ -1,0 +1,125 @@
+//! Getting into a room: the membership is checked, what was missed is read from
+//! the log page by page, and then the connection joins the fan-out with neither
+//! hole nor repeat at the seam.
+
+use base::{Epoch, Error, RoomId, Seq, limits};
+use proto::message::messages_client::MessagesClient;
+use proto::message::{EventsRequest, PositionRequest};
+use runtime::Call;
+use wire::frame::Entered;
+
+use crate::Gateway;
+use crate::fanout::{Frame, RoomHandle};
+
+/// How a connection comes into a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It is its current room from here on.
+    Enter,
+    /// One room more.
+    Subscribe,
+}
+
+/// A client's wish to be in a room.
+pub(super) struct Wish {
+    pub(super) way: Way,
+    pub(super) room: RoomId,
+    pub(super) after: Option<Seq>,
+    pub(super) epoch: Option<Epoch>,
+    pub(super) reference: Option<String>,
+}
+
+/// The wish granted: where the connection stands, before it is admitted.
+pub(super) struct Granted {
+    pub(super) wish: Wish,
+    pub(super) handle: RoomHandle,
+    /// Where the log ended when the membership was checked.
+    pub(super) head: Seq,
+    /// The first event to be sent is the one after this.
+    pub(super) cursor: Seq,
+    /// What the client is told.
+    pub(super) entered: Entered,
+}
+
+/// What an operation of a connection came to.
+pub(super) enum Done {
+    /// The position is known, or the wish refused.
+    Position(Box<Granted>),
+    /// A page of what was missed.
+    Page(Box<Granted>, Vec<Frame>),
+    /// Refused, and which command's answer this is.
+    Refused(Error, Option<String>),
+}
+
+/// Checks a wish. The room is open before its head is asked for, so that nothing
+/// that happens in between is missed.
+pub(super) async fn position(gateway: Gateway, call: Call, wish: Wish) -> Done {
+    let handle = gateway.fanout.open(wish.room);
+    let room_id = wish.room.get();
+    let position = gateway.ports.messages.ask(room_id, async |channel| {
+        let mut client = MessagesClient::new(channel);
+        call.wait(client.position(call.request(PositionRequest { room_id }))).await
+    });
+    let position = match position.await {
+        Ok(position) => position,
+        Err(error) => return Done::Refused(error, wish.reference),
+    };
+    let head = Seq(position.head).max(handle.delivered().unwrap_or(Seq::START));
+    let mut entered = Entered {
+        room: Some(wish.room),
+        seq: Some(head),
+        epoch: Some(Epoch(position.epoch)),
+        first: Some(Seq(position.first)),
+        reference: wish.reference.clone(),
+        ..Entered::default()
+    };
+    let newest = Seq(head.get().saturating_sub(limits::REPLAY_EVENTS));
+    let cursor = match wish.after {
+        None => head,
+        Some(after) => {
+            let same_life = wish.epoch.is_none_or(|epoch| epoch == Epoch(position.epoch));
+            if !same_life || after.next() < Seq(position.first) {
+                entered.reset = true;
+                newest
+            } else if after > head {
+                let rule = format!("is beyond the newest event, {head}");
+                return Done::Refused(Error::invalid("After", rule), wish.reference);
+            } else if after < newest {
+                entered.truncated = true;
+                newest
+            } else {
+                after
+            }
+        }
+    };
+    Done::Position(Box::new(Granted { head: Seq(position.head), wish, handle, cursor, entered }))
+}
+
+/// Reads the next page after the cursor.
+pub(super) async fn page(gateway: Gateway, call: Call, mut granted: Box<Granted>) -> Done {
+    let room_id = granted.wish.room.get();
+    let after = granted.cursor.get();
+    let page = gateway.ports.messages.ask(room_id, async |channel| {
+        let mut client = MessagesClient::new(channel).max_decoding_message_size(8 << 20);
+        let request = EventsRequest { room_id, after, limit: limits::EVENTS_PAGE };
+        call.wait(client.events(call.request(request))).await
+    });
+    match page.await {
+        Ok(page) => {
+            let frames: Vec<Frame> = page.events.iter().filter_map(Frame::encode).collect();
+            granted.head = granted.head.max(Seq(page.head));
+            match page.events.last() {
+                Some(last) => granted.cursor = Seq(last.seq),
+                // The ring was ahead of the log that this replica shows: it will
+                // show it, as it was committed.
+                None if after < granted.head.get() => {
+                    let error = Error::unavailable("try again", "a log ended before its head");
+                    return Done::Refused(error, granted.wish.reference.clone());
+                }
+                None => {}
+            }
+            Done::Page(granted, frames)
+        }
+        Err(error) => Done::Refused(error, granted.wish.reference.clone()),
+    }
+}

@@ -1,0 +1,96 @@
+//! How the rest of the gateway reaches a connection: a bounded queue of frames.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use proto::message::Sent as WireSent;
+use tokio::sync::{Notify, mpsc};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use wire::frame::{Fault, Sent, ServerFrame};
+use wire::{RoomId, Seq, Timestamp};
+
+use crate::posts::Waiter;
+
+/// The near end of a connection's queue.
+pub(crate) struct Link {
+    queue: mpsc::Sender<Utf8Bytes>,
+    slow: AtomicBool,
+    slowed: Notify,
+    /// Posts without an answer.
+    under_way: AtomicUsize,
+}
+
+impl Link {
+    /// A link with a queue of `capacity` frames.
+    pub(crate) fn new(capacity: usize) -> (Arc<Self>, mpsc::Receiver<Utf8Bytes>) {
+        let (queue, receiver) = mpsc::channel(capacity);
+        let link = Self {
+            queue,
+            slow: AtomicBool::new(false),
+            slowed: Notify::new(),
+            under_way: AtomicUsize::new(0),
+        };
+        (Arc::new(link), receiver)
+    }
+
+    /// Puts a frame into the queue. A full queue marks the connection as too slow:
+    /// it ends, and the client resumes from the log. Returns whether it is alive.
+    pub(crate) fn offer(&self, frame: Utf8Bytes) -> bool {
+        match self.queue.try_send(frame) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.slow.store(true, Ordering::Relaxed);
+                self.slowed.notify_one();
+                false
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+        }
+    }
+
+    /// Whether the queue was ever full.
+    #[cfg(test)]
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the queue is full.
+    pub(crate) async fn slowed(&self) {
+        self.slowed.notified().await;
+    }
+
+    /// Posts without an answer.
+    pub(crate) fn under_way(&self) -> usize {
+        self.under_way.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection that waits for the answer to its post.
+pub(crate) struct Answer {
+    link: Arc<Link>,
+    room: RoomId,
+    reference: Option<String>,
+}
+
+impl Answer {
+    pub(crate) fn new(link: &Arc<Link>, room: RoomId, reference: Option<String>) -> Self {
+        link.under_way.fetch_add(1, Ordering::Relaxed);
+        Self { link: Arc::clone(link), room, reference }
+    }
+}
+
+impl Waiter for Answer {
+    fn answer(self: Box<Self>, outcome: base::Result<WireSent>) {
+        let event = outcome.map(|sent| sent.event.unwrap_or_default());
+        let frame = match event {
+            Ok(event) => ServerFrame::Sent(Sent {
+                message_id: Seq(event.seq),
+                room: self.room,
+                timestamp: Timestamp::from_micros(event.at),
+                reference: self.reference,
+            }),
+            Err(error) => ServerFrame::Error(Fault::new(&error, self.reference)),
+        };
+        self.link.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.link.offer(frame.to_json().into());
+    }
+}

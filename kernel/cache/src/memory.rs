@@ -1,0 +1,161 @@
+//! The cache within one process: bounded in bytes, values and leases age by
+//! tokio's clock, which tests can move.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use moka::ops::compute::Op;
+use moka::sync::Cache as Map;
+use tokio::time::Instant;
+
+use crate::{Cache, LEASE, LIFE, Lease, Lookup, STALE};
+
+/// Bytes of keys and values, most; the least used go first.
+const CAPACITY: u64 = 32 << 20;
+/// What an entry takes beside its key and value, about.
+const OVERHEAD: usize = 128;
+
+#[derive(Clone)]
+struct Entry {
+    until: Instant,
+    held: Held,
+}
+
+#[derive(Clone)]
+enum Held {
+    Lease(u128),
+    Value(Bytes),
+}
+
+impl Entry {
+    fn live(&self) -> bool {
+        Instant::now() < self.until
+    }
+}
+
+/// The cache of a process that shares it with nobody.
+pub struct Memory {
+    entries: Map<String, Entry>,
+    tokens: AtomicU64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Memory {
+    /// An empty cache.
+    pub fn new() -> Self {
+        let weigh = |key: &String, entry: &Entry| {
+            let value = match &entry.held {
+                Held::Lease(_) => 0,
+                Held::Value(bytes) => bytes.len(),
+            };
+            u32::try_from(key.len() + value + OVERHEAD).unwrap_or(u32::MAX)
+        };
+        let entries = Map::builder()
+            .weigher(weigh)
+            .max_capacity(CAPACITY)
+            .time_to_live(STALE)
+            .build();
+        Self {
+            entries,
+            tokens: AtomicU64::new(1),
+        }
+    }
+}
+
+#[async_trait]
+impl Cache for Memory {
+    async fn get(&self, key: &str) -> Lookup {
+        if let Some(entry) = self.entries.get(key)
+            && entry.live()
+        {
+            return match entry.held {
+                Held::Value(bytes) => {
+                    metrics::counter!("parley_cache_gets_total", "outcome" => "hit").increment(1);
+                    Lookup::Hit(bytes)
+                }
+                Held::Lease(_) => {
+                    metrics::counter!("parley_cache_gets_total", "outcome" => "miss").increment(1);
+                    Lookup::Miss(Lease::none())
+                }
+            };
+        }
+        metrics::counter!("parley_cache_gets_total", "outcome" => "miss").increment(1);
+        let token = u128::from(self.tokens.fetch_add(1, Ordering::Relaxed));
+        let mut leased = false;
+        self.entries.entry_by_ref(key).and_compute_with(|entry| {
+            if entry.is_some_and(|entry| entry.value().live()) {
+                return Op::Nop;
+            }
+            leased = true;
+            Op::Put(Entry {
+                until: Instant::now() + LEASE,
+                held: Held::Lease(token),
+            })
+        });
+        Lookup::Miss(if leased {
+            Lease::new(key, token)
+        } else {
+            Lease::none()
+        })
+    }
+
+    async fn fill(&self, lease: Lease, value: Bytes) {
+        let Lease(Some(lease)) = lease else { return };
+        self.entries.entry(lease.key).and_compute_with(|entry| {
+            let stands = entry.is_some_and(|entry| {
+                let entry = entry.value();
+                entry.live() && matches!(entry.held, Held::Lease(token) if token == lease.token)
+            });
+            if !stands {
+                return Op::Nop;
+            }
+            Op::Put(Entry {
+                until: Instant::now() + LIFE,
+                held: Held::Value(value),
+            })
+        });
+    }
+
+    async fn forget(&self, key: &str) {
+        // Not `invalidate`: it may fall between another's look and its put.
+        let remove = |_| Op::Remove;
+        self.entries.entry_by_ref(key).and_compute_with(remove);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::laws::laws!(|| std::future::ready(Memory::new()));
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fill_that_took_too_long_is_refused() {
+        let cache = Memory::new();
+        let Lookup::Miss(lease) = cache.get("k").await else {
+            panic!("nothing was stored")
+        };
+        tokio::time::advance(LEASE).await;
+        cache.fill(lease, Bytes::from_static(b"old")).await;
+        assert!(matches!(cache.get("k").await, Lookup::Miss(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_dies_of_age() {
+        let cache = Memory::new();
+        let Lookup::Miss(lease) = cache.get("k").await else {
+            panic!("nothing was stored")
+        };
+        cache.fill(lease, Bytes::from_static(b"v")).await;
+        tokio::time::advance(LIFE / 2).await;
+        assert!(matches!(cache.get("k").await, Lookup::Hit(_)));
+        tokio::time::advance(LIFE / 2).await;
+        assert!(matches!(cache.get("k").await, Lookup::Miss(_)));
+    }
+}

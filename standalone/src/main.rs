@@ -1,0 +1,20 @@
+//! Runs all of Parley in one process.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use standalone::{Arguments, Options, announce, start};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.health {
+        return runtime::ask_health("standalone", arguments.admin);
+    }
+    runtime::run("standalone", &arguments.process(), async move |lifecycle| {
+        let options = Options::from(&arguments);
+        let running = start(&options, &lifecycle).await?;
+        announce(&options, running.addr())?;
+        lifecycle.spawn("data-lock", running.until_stopped());
+        Ok(())
+    })
+}

@@ -1,0 +1,23 @@
+//! Makes tests of scenarios: the systems they run against, the users they act through.
+
+#[macro_use]
+mod run;
+
+#[cfg(feature = "distributed")]
+pub(crate) mod distributed;
+mod embedded;
+mod feed;
+pub(crate) mod raw;
+mod token;
+mod user;
+mod world;
+
+pub(crate) use feed::{Feed, IntoFrame};
+#[cfg(feature = "distributed")]
+pub(crate) use run::run_alone;
+#[cfg(feature = "distributed")]
+pub(crate) use run::run_distributed;
+pub(crate) use run::run_embedded;
+pub(crate) use token::{Forge, unsigned};
+pub(crate) use user::{User, refused, unique};
+pub(crate) use world::World;

@@ -1,0 +1,211 @@
+//! The distributed system that `deploy/dev/up` started on this machine: its processes,
+//! and gateways of one's own beside it.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use client::{Api, Method};
+use tokio::process::{Child, Command};
+use tokio::time::{interval, timeout};
+
+/// A system that `deploy/dev/up` started, by the folder with its state.
+pub(crate) struct Dev {
+    folder: PathBuf,
+}
+
+impl Dev {
+    /// # Panics
+    /// When `PARLEY_TEST_DEV_DIR` does not name the folder.
+    pub(crate) fn from_env() -> Self {
+        let folder = std::env::var("PARLEY_TEST_DEV_DIR")
+            .expect("PARLEY_TEST_DEV_DIR has to name the state folder of deploy/dev/up");
+        Self {
+            folder: PathBuf::from(folder),
+        }
+    }
+
+    pub(crate) fn secrets_file(&self) -> PathBuf {
+        self.folder.join("conf/secrets")
+    }
+
+    /// Whether there is a process of this name in the system.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.folder.join("pid").join(name).exists()
+    }
+
+    /// Stops the process `name` where it stands, until [`Dev::thaw`].
+    pub(crate) async fn freeze(&self, name: &str) {
+        run(Command::new("kill").args(["-STOP", &self.pid(name)])).await;
+    }
+
+    /// Lets a frozen process go on.
+    pub(crate) async fn thaw(&self, name: &str) {
+        run(Command::new("kill").args(["-CONT", &self.pid(name)])).await;
+    }
+
+    /// Kills the process `name` without a warning and waits until it is dead.
+    pub(crate) async fn kill(&self, name: &str) {
+        let pid = self.pid(name);
+        run(Command::new("kill").args(["-KILL", &pid])).await;
+        let dying = async {
+            // It is no child of this process, so there is nothing to wait on but its entry.
+            let mut again = interval(Duration::from_millis(20));
+            while alive(&pid) {
+                again.tick().await;
+            }
+        };
+        timeout(Duration::from_secs(10), dying)
+            .await
+            .expect("dead in time");
+    }
+
+    fn pid(&self, name: &str) -> String {
+        let record = std::fs::read_to_string(self.folder.join("pid").join(name)).unwrap();
+        record.split(' ').next().unwrap().to_owned()
+    }
+
+    /// Starts the process `name` again and waits until it is ready.
+    pub(crate) async fn up(&self, name: &str) {
+        self.deploy("up", name).await;
+    }
+
+    /// Stops the process `name` in good order.
+    pub(crate) async fn down(&self, name: &str) {
+        self.deploy("down", name).await;
+    }
+
+    async fn deploy(&self, script: &str, name: &str) {
+        let path = format!("{}/../../deploy/dev/{script}", env!("CARGO_MANIFEST_DIR"));
+        run(Command::new(path)
+            .arg(name)
+            .env("PARLEY_DEV_DIR", &self.folder))
+        .await;
+    }
+
+    /// The value of `key` in one of the files that keep what the system was started with.
+    fn kept(&self, file: &str, key: &str) -> String {
+        let kept = std::fs::read_to_string(self.folder.join("conf").join(file)).unwrap();
+        let value = kept
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        value
+            .unwrap_or_else(|| panic!("{file} has no {key}"))
+            .to_owned()
+    }
+
+    /// The port of a process whose number without an offset is `base`.
+    fn port(&self, base: u16) -> u16 {
+        base + self.kept("settings", "PORT_OFFSET").parse::<u16>().unwrap()
+    }
+}
+
+/// Whether there is a process that is no zombie. Its name, in parentheses, may hold anything.
+fn alive(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')')
+        .is_some_and(|(_, fields)| !fields.trim_start().starts_with(['Z', 'X']))
+}
+
+async fn run(command: &mut Command) {
+    let running = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
+    let status = timeout(Duration::from_mins(2), running)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+/// A gateway beside those of the system, which ends with the scenario.
+pub(crate) struct ExtraGateway {
+    address: String,
+    environment: Vec<(&'static str, String)>,
+    binary: PathBuf,
+    process: Child,
+}
+
+impl ExtraGateway {
+    /// Starts it as `deploy/dev/up` starts its own, and waits until it is ready.
+    pub(crate) async fn start(dev: &Dev, limits: bool) -> Self {
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        let messages: u16 = dev.kept("settings", "MESSAGES").parse().unwrap();
+        let messages: Vec<_> = (1..=messages).map(|n| local(dev.port(9110 + n))).collect();
+        let address = local(free_port());
+        let environment = vec![
+            ("SERVICE_TOKEN", dev.kept("secrets", "SERVICE_TOKEN")),
+            ("PARLEY_GATEWAY__HTTP__LISTEN", address.clone()),
+            ("PARLEY_GATEWAY__ADMIN__LISTEN", local(free_port())),
+            ("PARLEY_GATEWAY__KAFKA__BROKERS", local(dev.port(29092))),
+            ("PARLEY_GATEWAY__SERVICES__USER", local(dev.port(9101))),
+            ("PARLEY_GATEWAY__SERVICES__SESSION", local(dev.port(9102))),
+            ("PARLEY_GATEWAY__SERVICES__ROOMS", local(dev.port(9103))),
+            ("PARLEY_GATEWAY__SERVICES__MESSAGE", messages.join(",")),
+            ("PARLEY_GATEWAY__LIMITS__ENABLED", limits.to_string()),
+        ];
+        let binary = PathBuf::from(dev.kept("settings", "BIN_DIR")).join("gateway");
+        let process = spawn(&binary, &environment);
+        let gateway = Self {
+            address,
+            environment,
+            binary,
+            process,
+        };
+        gateway.ready().await;
+        gateway
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Kills it and starts it again.
+    pub(crate) async fn restart(&mut self) {
+        self.process.kill().await.unwrap();
+        self.process = spawn(&self.binary, &self.environment);
+        self.ready().await;
+    }
+
+    async fn ready(&self) {
+        let api = Api::new(&format!("http://{}", self.address)).unwrap();
+        let asking = async {
+            // The process has no other way to tell.
+            let mut again = interval(Duration::from_millis(50));
+            loop {
+                again.tick().await;
+                let answer = api.raw(Method::GET, "/health/ready", http::HeaderMap::new(), "");
+                if answer.await.is_ok_and(|answer| answer.status == 200) {
+                    return;
+                }
+            }
+        };
+        timeout(Duration::from_secs(30), asking)
+            .await
+            .expect("the gateway ready in time");
+    }
+}
+
+fn spawn(binary: &PathBuf, environment: &[(&'static str, String)]) -> Child {
+    Command::new(binary)
+        .envs(environment.iter().cloned())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+/// A port below those that the kernel gives to outgoing connections, so that it is still
+/// free when the gateway comes back to it.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(21_000);
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(port < 25_000, "no free port");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}

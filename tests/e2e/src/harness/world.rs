@@ -1,0 +1,161 @@
+//! A system as a scenario sees it: two gateways to choose from, users to be had.
+
+use std::path::PathBuf;
+
+use client::Api;
+use tempfile::TempDir;
+
+use super::User;
+#[cfg(feature = "distributed")]
+use super::distributed::{Dev, ExtraGateway};
+use super::embedded::{self, Embedded};
+
+/// The system a scenario runs against.
+pub(crate) struct World {
+    gateways: Vec<Api>,
+    place: Place,
+}
+
+enum Place {
+    SharedEmbedded,
+    OwnEmbedded {
+        data: TempDir,
+        limits: bool,
+        /// `None` while it is stopped.
+        system: Option<Embedded>,
+    },
+    #[cfg(feature = "distributed")]
+    SharedDistributed,
+    #[cfg(feature = "distributed")]
+    OwnGateway(Box<ExtraGateway>),
+}
+
+impl World {
+    pub(crate) async fn embedded() -> Self {
+        let shared = embedded::shared().await;
+        Self {
+            gateways: vec![api(&shared.addr.to_string())],
+            place: Place::SharedEmbedded,
+        }
+    }
+
+    /// # Panics
+    /// When `PARLEY_TEST_GATEWAYS` does not name the gateways.
+    #[cfg(feature = "distributed")]
+    pub(crate) fn distributed() -> Self {
+        let names = std::env::var("PARLEY_TEST_GATEWAYS").expect(
+            "PARLEY_TEST_GATEWAYS=http://HOST:PORT,http://HOST:PORT has to name the gateways \
+             of a running system (deploy/dev/up --no-limits)",
+        );
+        let gateways: Vec<Api> = names
+            .split(',')
+            .map(|base| Api::new(base.trim()).unwrap())
+            .collect();
+        assert!(
+            gateways.len() >= 2,
+            "PARLEY_TEST_GATEWAYS has to name two gateways"
+        );
+        Self {
+            gateways,
+            place: Place::SharedDistributed,
+        }
+    }
+
+    /// A system for this scenario alone, which it may restart. Embedded: one with an
+    /// empty data directory; distributed: one more gateway.
+    pub(crate) async fn own(&self, limits: bool) -> Self {
+        match &self.place {
+            Place::SharedEmbedded | Place::OwnEmbedded { .. } => {
+                let data = tempfile::tempdir().unwrap();
+                let system = Embedded::start(data.path(), embedded::any_port(), limits).await;
+                let gateways = vec![api(&system.addr().to_string())];
+                Self {
+                    gateways,
+                    place: Place::OwnEmbedded {
+                        data,
+                        limits,
+                        system: Some(system),
+                    },
+                }
+            }
+            #[cfg(feature = "distributed")]
+            Place::SharedDistributed | Place::OwnGateway(_) => {
+                let gateway = ExtraGateway::start(&Dev::from_env(), limits).await;
+                let gateways = vec![api(gateway.address())];
+                Self {
+                    gateways,
+                    place: Place::OwnGateway(Box::new(gateway)),
+                }
+            }
+        }
+    }
+
+    /// Ends an own system: embedded in good order, a gateway by `kill -9`. Starts it
+    /// again on the same data at the same address.
+    ///
+    /// # Panics
+    /// When the system is not the scenario's own.
+    pub(crate) async fn restart(&mut self) {
+        match &mut self.place {
+            Place::OwnEmbedded {
+                data,
+                limits,
+                system,
+            } => {
+                let running = system.take().unwrap();
+                let listen = running.addr();
+                running.stop().await;
+                *system = Some(Embedded::start(data.path(), listen, *limits).await);
+            }
+            #[cfg(feature = "distributed")]
+            Place::OwnGateway(gateway) => gateway.restart().await,
+            _ => panic!("a shared system is not restarted"),
+        }
+    }
+
+    /// Ends an own system when the scenario is through with it.
+    pub(crate) async fn stop(self) {
+        if let Place::OwnEmbedded {
+            system: Some(system),
+            ..
+        } = self.place
+        {
+            system.stop().await;
+        }
+    }
+
+    /// One of two gateways, asked by nobody in particular. Where there is only one, both
+    /// are the same.
+    pub(crate) fn gateway(&self, index: usize) -> &Api {
+        &self.gateways[index % self.gateways.len()]
+    }
+
+    /// A new user who is logged in.
+    pub(crate) async fn user(&self) -> User {
+        User::register(self).await
+    }
+
+    /// Two new users.
+    pub(crate) async fn two_users(&self) -> (User, User) {
+        (self.user().await, self.user().await)
+    }
+
+    /// Three new users.
+    pub(crate) async fn three_users(&self) -> (User, User, User) {
+        (self.user().await, self.user().await, self.user().await)
+    }
+
+    /// The file with the secret that tokens are signed with, as the system keeps it.
+    pub(crate) async fn secret_file(&self) -> PathBuf {
+        match &self.place {
+            Place::SharedEmbedded => embedded::shared().await.data.join("jwt-secret"),
+            Place::OwnEmbedded { data, .. } => data.path().join("jwt-secret"),
+            #[cfg(feature = "distributed")]
+            Place::SharedDistributed | Place::OwnGateway(_) => Dev::from_env().secrets_file(),
+        }
+    }
+}
+
+fn api(address: &str) -> Api {
+    Api::new(&format!("http://{address}")).unwrap()
+}

@@ -1,0 +1,114 @@
+//! The use cases.
+
+use std::sync::Arc;
+
+use base::{Clock, Code, Email, Error, Password, Uid, Username};
+use cache::{Cache, cached, changing};
+use runtime::Lifecycle;
+
+use crate::Ports;
+use crate::domain::{Login, NewAccount, Profile, Verified};
+use crate::hashing::{Hashing, Verdict};
+use crate::store::{RegisterError, RenameError, Store};
+
+/// Accounts, as the rest of the system uses them.
+pub(crate) struct Service {
+    store: Arc<dyn Store>,
+    cache: Arc<dyn Cache>,
+    clock: Arc<dyn Clock>,
+    hashing: Hashing,
+    lifecycle: Lifecycle,
+}
+
+/// Where a profile is kept; the number grows with the form of [`Profile`].
+fn profile_key(uid: Uid) -> String {
+    format!("parley:user:profile:1:{uid}")
+}
+
+impl Service {
+    pub(crate) fn new(ports: Ports, hashing: Hashing, lifecycle: Lifecycle) -> Self {
+        Self {
+            store: ports.store,
+            cache: ports.cache,
+            clock: ports.clock,
+            hashing,
+            lifecycle,
+        }
+    }
+
+    /// Makes an account. It is not said which of name and address is taken.
+    pub(crate) async fn register(
+        &self,
+        username: Username,
+        email: Email,
+        password: Password,
+    ) -> base::Result<Uid> {
+        let account = NewAccount {
+            username,
+            email,
+            hash: self.hashing.hash(password).await?,
+        };
+        let registered = self.store.register(&account, self.clock.now()).await;
+        registered.map_err(|error| match error {
+            RegisterError::Taken => Error::new(Code::Conflict, "the name or the address is taken"),
+            RegisterError::Store(error) => error.into(),
+        })
+    }
+
+    /// Checks a password. No login: one that no account can have.
+    pub(crate) async fn verify(
+        &self,
+        login: Option<Login>,
+        password: String,
+    ) -> base::Result<Verified> {
+        let found = match &login {
+            Some(login) => self.store.credentials(login).await?,
+            None => None,
+        };
+        let hash = found.as_ref().map(|found| found.hash.clone());
+        let verdict = self.hashing.verify(password, hash).await?;
+        let wrong = || Error::new(Code::Unauthenticated, "wrong name or password");
+        let found = found.ok_or_else(wrong)?;
+        match verdict {
+            Verdict::Wrong => return Err(wrong()),
+            Verdict::Right => {}
+            Verdict::Outdated(new) => {
+                // He knows his password, whatever becomes of the better hash.
+                if let Err(error) = self.store.rehash(found.uid, &found.hash, &new).await {
+                    tracing::warn!(uid = %found.uid, %error, "a hash was not renewed");
+                }
+            }
+        }
+        Ok(Verified {
+            uid: found.uid,
+            password_version: found.password_version,
+        })
+    }
+
+    /// What is shown of an account.
+    pub(crate) async fn profile(&self, uid: Uid) -> base::Result<Profile> {
+        let load = self.store.profile(uid);
+        let profile = cached(&*self.cache, &profile_key(uid), load).await?;
+        profile.ok_or_else(no_account)
+    }
+
+    /// Gives an account a new name.
+    pub(crate) async fn rename(&self, uid: Uid, name: Username) -> base::Result<()> {
+        let store = Arc::clone(&self.store);
+        let change = async move { store.rename(uid, &name).await };
+        let keys = vec![profile_key(uid)];
+        let renamed = changing(&self.cache, &self.lifecycle, keys, change).await?;
+        renamed.map_err(|error| match error {
+            RenameError::Taken => Error::new(Code::Conflict, "the name is taken"),
+            RenameError::NoAccount => no_account(),
+            RenameError::Store(error) => error.into(),
+        })
+    }
+}
+
+fn no_account() -> Error {
+    Error::new(Code::NotFound, "no such user")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,231 @@
+//! The laws of the store. `laws!` makes a test of each, on every adapter.
+
+use std::sync::Arc;
+
+use base::{Email, Timestamp, Uid, Username};
+use tokio::task::JoinSet;
+
+use super::{RegisterError, RenameError, Store};
+use crate::domain::{Hash, Login, NewAccount, Profile};
+
+type Shared = Arc<dyn Store>;
+
+const NOW: Timestamp = Timestamp::from_micros(1_767_323_045_678_901);
+
+fn username(name: &str) -> Username {
+    Username::parse("Username", name).unwrap()
+}
+
+fn hash(phc: &str) -> Hash {
+    Hash {
+        phc: phc.to_owned(),
+        version: 1,
+    }
+}
+
+fn account(name: &str, email: &str) -> NewAccount {
+    NewAccount {
+        username: username(name),
+        email: Email::parse("Email", email).unwrap(),
+        hash: hash("$first"),
+    }
+}
+
+async fn register(store: &Shared, name: &str) -> Uid {
+    let account = account(name, &format!("{name}@example.org"));
+    store.register(&account, NOW).await.unwrap()
+}
+
+async fn name_of(store: &Shared, uid: Uid) -> String {
+    store.profile(uid).await.unwrap().unwrap().username
+}
+
+async fn an_account_is_read_as_it_was_made(store: Shared) {
+    let uid = store
+        .register(&account("Jörg", "Jörg@Example.org"), NOW)
+        .await
+        .unwrap();
+    let expected = Profile {
+        uid,
+        username: "Jörg".to_owned(),
+        email: "Jörg@Example.org".to_owned(),
+        created_at: NOW,
+    };
+    assert_eq!(store.profile(uid).await.unwrap(), Some(expected));
+    assert_eq!(store.profile(Uid::new(99).unwrap()).await.unwrap(), None);
+}
+
+async fn uids_count_up_and_a_refusal_uses_none(store: Shared) {
+    assert_eq!(register(&store, "one").await.get(), 1);
+    let refused = store
+        .register(&account("one", "other@example.org"), NOW)
+        .await;
+    assert!(matches!(refused, Err(RegisterError::Taken)));
+    assert_eq!(register(&store, "two").await.get(), 2);
+}
+
+async fn names_and_addresses_that_differ_in_case_alone_are_one(store: Shared) {
+    register(&store, "Ämilie").await;
+    for (name, email) in [
+        ("äMILIE", "other@example.org"),
+        ("Other", "ÄMILIE@EXAMPLE.ORG"),
+        ("ämilie", "ämilie@example.org"),
+    ] {
+        let refused = store.register(&account(name, email), NOW).await;
+        assert!(
+            matches!(refused, Err(RegisterError::Taken)),
+            "{name} {email}"
+        );
+    }
+}
+
+async fn of_many_who_want_a_name_one_gets_it(store: Shared) {
+    let mut wanting = JoinSet::new();
+    for n in 0..8 {
+        let store = Arc::clone(&store);
+        wanting.spawn(async move {
+            let account = account("wanted", &format!("{n}@example.org"));
+            store.register(&account, NOW).await
+        });
+    }
+    let outcomes = wanting.join_all().await;
+    assert_eq!(outcomes.iter().filter(|made| made.is_ok()).count(), 1);
+    for refused in outcomes.iter().filter_map(|made| made.as_ref().err()) {
+        assert!(matches!(refused, RegisterError::Taken), "{refused}");
+    }
+}
+
+async fn credentials_are_found_by_name_and_by_address_in_any_case(store: Shared) {
+    let uid = register(&store, "Ann").await;
+    for login in [
+        Login::Username(username("aNN")),
+        Login::Email(Email::parse("Email", "ANN@example.org").unwrap()),
+    ] {
+        let found = store.credentials(&login).await.unwrap().unwrap();
+        let expected = (uid, 1, hash("$first"));
+        assert_eq!((found.uid, found.password_version, found.hash), expected);
+    }
+    let nobody = Login::Username(username("nobody"));
+    assert_eq!(store.credentials(&nobody).await.unwrap(), None);
+}
+
+async fn a_hash_is_replaced_only_while_it_is_the_one_that_was_read(store: Shared) {
+    let uid = register(&store, "Ann").await;
+    let ann = Login::Username(username("Ann"));
+    let stored = async || store.credentials(&ann).await.unwrap().unwrap();
+    store
+        .rehash(uid, &hash("$first"), &hash("$second"))
+        .await
+        .unwrap();
+    assert_eq!(stored().await.hash, hash("$second"));
+    store
+        .rehash(uid, &hash("$first"), &hash("$third"))
+        .await
+        .unwrap();
+    assert_eq!(stored().await.hash, hash("$second"));
+    assert_eq!(stored().await.password_version, 1);
+}
+
+async fn a_new_name_takes_the_place_of_the_old_one(store: Shared) {
+    let uid = register(&store, "Ann").await;
+    store.rename(uid, &username("Anna")).await.unwrap();
+    assert_eq!(name_of(&store, uid).await, "Anna");
+    let freed = store
+        .register(&account("ann", "new@example.org"), NOW)
+        .await;
+    assert!(freed.is_ok());
+}
+
+async fn ones_own_name_may_change_its_case(store: Shared) {
+    let uid = register(&store, "Ann").await;
+    store.rename(uid, &username("ANN")).await.unwrap();
+    assert_eq!(name_of(&store, uid).await, "ANN");
+}
+
+async fn a_taken_name_is_refused_and_nothing_changes(store: Shared) {
+    register(&store, "Ann").await;
+    let bob = register(&store, "Bob").await;
+    let refused = store.rename(bob, &username("ann")).await;
+    assert!(matches!(refused, Err(RenameError::Taken)));
+    assert_eq!(name_of(&store, bob).await, "Bob");
+}
+
+async fn who_is_not_there_gets_no_name(store: Shared) {
+    let refused = store.rename(Uid::new(99).unwrap(), &username("Ann")).await;
+    assert!(matches!(refused, Err(RenameError::NoAccount)));
+}
+
+macro_rules! laws {
+    ($($law:ident),* $(,)?) => {
+        #[cfg(feature = "sqlite")]
+        mod on_sqlite {
+            $(#[tokio::test] async fn $law() {
+                let data = tempfile::tempdir().unwrap();
+                let store = crate::store::SqliteStore::open(&data.path().join("users.db")).await.unwrap();
+                super::$law(std::sync::Arc::new(store)).await;
+            })*
+        }
+        #[cfg(feature = "servers")]
+        mod on_postgres {
+            $(#[tokio::test] async fn $law() {
+                let lifecycle = runtime::Lifecycle::new();
+                let store = super::server::fresh(&lifecycle).await;
+                super::$law(std::sync::Arc::new(store)).await;
+                lifecycle.stop(std::time::Duration::from_secs(5)).await;
+            })*
+        }
+    };
+}
+
+laws![
+    an_account_is_read_as_it_was_made,
+    uids_count_up_and_a_refusal_uses_none,
+    names_and_addresses_that_differ_in_case_alone_are_one,
+    of_many_who_want_a_name_one_gets_it,
+    credentials_are_found_by_name_and_by_address_in_any_case,
+    a_hash_is_replaced_only_while_it_is_the_one_that_was_read,
+    a_new_name_takes_the_place_of_the_old_one,
+    ones_own_name_may_change_its_case,
+    a_taken_name_is_refused_and_nothing_changes,
+    who_is_not_there_gets_no_name,
+];
+
+#[cfg(feature = "servers")]
+mod server {
+    //! A schema of its own for each test, in the database `PARLEY_TEST_POSTGRES`.
+
+    use std::time::Duration;
+
+    use base::{Entropy, OsEntropy};
+    use runtime::Lifecycle;
+    use runtime::config::{Postgres, Secret};
+
+    use crate::store::PostgresStore;
+
+    pub(super) async fn fresh(lifecycle: &Lifecycle) -> PostgresStore {
+        let url = std::env::var("PARLEY_TEST_POSTGRES").expect("PARLEY_TEST_POSTGRES names one");
+        let postgres = Postgres {
+            url: Some(Secret::new(url)),
+            host: String::new(),
+            port: 0,
+            user: String::new(),
+            password: None,
+            db: String::new(),
+            connections: 4,
+        };
+        let mut bytes = [0; 8];
+        OsEntropy.fill(&mut bytes).unwrap();
+        let schema = format!("users_{:016x}", u64::from_ne_bytes(bytes)).leak();
+        let store = PostgresStore::connect(&postgres, schema, lifecycle).unwrap();
+        let migrated = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(20));
+            while !lifecycle.health().ready() {
+                tick.tick().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), migrated)
+            .await
+            .expect("PostgreSQL is there");
+        store
+    }
+}

@@ -1,0 +1,13 @@
+//! WebSocket text frames: what clients send ([`Command`]) and what the server sends
+//! ([`ServerFrame`]). A frame is one JSON object whose `Type` says what it is.
+
+mod command;
+mod encode;
+mod server;
+
+pub use command::{Command, Framed, Refused};
+pub use encode::{EventView, encode_event};
+pub use server::{Entered, Event, EventKind, Fault, Left, Pong, Sent, ServerFrame};
+
+/// The first frame of every connection.
+pub const HELLO: &str = r#"{"Type":"enter","RoomID":0}"#;

@@ -1,0 +1,288 @@
+//! Request bodies, parsed into what cannot be wrong. Every `parse` takes the body as
+//! it came, whatever its Content-Type, and answers `invalid_argument` naming the
+//! field when a rule of the contract is broken.
+
+use std::borrow::Cow;
+
+use base::{
+    Email, Error, MAX_ID, MessageText, Nonce, Password, Result, RoomId, RoomName, Seq, Uid,
+    Username, limits,
+};
+
+use crate::json::Fields;
+use crate::path::digits;
+
+/// `POST /register`
+#[derive(Debug, Clone)]
+pub struct RegisterRequest {
+    /// The name to go by.
+    pub username: Username,
+    /// Where to reach the user.
+    pub email: Email,
+    /// What only the user knows.
+    pub password: Password,
+}
+
+impl RegisterRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let mut fields = Fields::parse(&["Username", "Email", "Password"], body)?;
+        Ok(Self {
+            username: Username::parse("Username", &fields.string(0)?)?,
+            email: Email::parse("Email", &fields.string(1)?)?,
+            password: Password::parse("Password", &fields.string(2)?)?,
+        })
+    }
+}
+
+/// Who wants to log in, as typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginName {
+    /// An e-mail address.
+    Email(String),
+    /// A username.
+    Username(String),
+}
+
+/// `PUT /login`. What could be no name or password at all is not told apart from a
+/// wrong one, so these are plain strings (without NUL).
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoginRequest {
+    /// Who.
+    pub name: LoginName,
+    /// The password as typed.
+    pub password: String,
+}
+
+impl LoginRequest {
+    /// Reads the body. `Email` comes before `Username` where both say something.
+    ///
+    /// # Errors
+    /// `invalid_argument` when neither is there, or `Password` is not.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let mut fields = Fields::parse(&["Email", "Username", "Password"], body)?;
+        let email = fields
+            .optional_string(0)?
+            .map(|text| plain("Email", text))
+            .transpose()?;
+        let username = fields
+            .optional_string(1)?
+            .map(|text| plain("Username", text))
+            .transpose()?;
+        let name = match (email, username) {
+            // A client that always sends both fields leaves one of them empty.
+            (Some(email), Some(username)) if email.is_empty() => LoginName::Username(username),
+            (Some(email), _) => LoginName::Email(email),
+            (None, Some(username)) => LoginName::Username(username),
+            (None, None) => return Err(Error::invalid("Email", "is required, or Username")),
+        };
+        let password = plain("Password", fields.string(2)?)?;
+        Ok(Self { name, password })
+    }
+}
+
+impl std::fmt::Debug for LoginRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoginRequest")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+fn plain(field: &str, text: Cow<'_, str>) -> Result<String> {
+    if text.contains('\0') {
+        return Err(Error::invalid(field, "may not have NUL"));
+    }
+    Ok(text.into_owned())
+}
+
+/// `PUT /change-name`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeNameRequest {
+    /// The name to go by from now on.
+    pub new_name: Username,
+}
+
+impl ChangeNameRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let mut fields = Fields::parse(&["NewName"], body)?;
+        Ok(Self {
+            new_name: Username::parse("NewName", &fields.string(0)?)?,
+        })
+    }
+}
+
+/// `POST /create-room`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateRoomRequest {
+    /// What the room is called.
+    pub name: RoomName,
+    /// Whether one needs an invitation. Absent: no.
+    pub is_private: bool,
+}
+
+impl CreateRoomRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let mut fields = Fields::parse(&["Name", "IsPrivate"], body)?;
+        Ok(Self {
+            name: RoomName::parse("Name", &fields.string(0)?)?,
+            is_private: fields.optional_bool(1)?.unwrap_or(false),
+        })
+    }
+}
+
+/// `PUT /join`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JoinRequest {
+    /// The room to become a member of.
+    pub room_id: RoomId,
+}
+
+impl JoinRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        Ok(Self {
+            room_id: Fields::parse(&["RoomID"], body)?.id(0)?,
+        })
+    }
+}
+
+/// `PUT /leave`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaveRequest {
+    /// The room to be a member of no more.
+    pub room_id: RoomId,
+}
+
+impl LeaveRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        Ok(Self {
+            room_id: Fields::parse(&["RoomID"], body)?.id(0)?,
+        })
+    }
+}
+
+/// `PUT /invite`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InviteRequest {
+    /// The room.
+    pub room_id: RoomId,
+    /// Who becomes a member of it.
+    pub uid: Uid,
+}
+
+impl InviteRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let fields = Fields::parse(&["RoomID", "UID"], body)?;
+        Ok(Self {
+            room_id: fields.id(0)?,
+            uid: fields.id(1)?,
+        })
+    }
+}
+
+/// `GET /messages/{RoomID}`: which page of the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// The newest ID of the page. `None`: from the newest there is.
+    pub last_id: Option<Seq>,
+    /// Entries, 1–100.
+    pub limit: u32,
+}
+
+impl HistoryQuery {
+    /// Reads the query of the URL (without `?`) and the body, which a GET need not
+    /// have. Where both name a value, the query's counts.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(query: Option<&str>, body: &[u8]) -> Result<Self> {
+        let most = u64::from(limits::HISTORY_PAGE);
+        let (mut last_id, mut limit) = (None, None);
+        if !body.trim_ascii().is_empty() {
+            let fields = Fields::parse(&["LastID", "Limit"], body)?;
+            last_id = fields.optional_integer(0, 0, MAX_ID)?;
+            limit = fields.optional_integer(1, 1, most)?;
+        }
+        for pair in query.unwrap_or_default().split('&') {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if key.eq_ignore_ascii_case("LastID") {
+                last_id = Some(bounded("LastID", value, 0, MAX_ID)?);
+            } else if key.eq_ignore_ascii_case("Limit") {
+                limit = Some(bounded("Limit", value, 1, most)?);
+            }
+        }
+        Ok(Self {
+            last_id: last_id.filter(|id| *id > 0).map(Seq),
+            limit: limit
+                .and_then(|n| u32::try_from(n).ok())
+                .unwrap_or(limits::HISTORY_PAGE),
+        })
+    }
+}
+
+fn bounded(field: &str, text: &str, least: u64, most: u64) -> Result<u64> {
+    digits(text)
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| {
+            let most = if most == MAX_ID {
+                "2^53 - 1".to_owned()
+            } else {
+                most.to_string()
+            };
+            Error::invalid(
+                field,
+                format_args!("must be an integer from {least} to {most}"),
+            )
+        })
+}
+
+/// `POST /messages/{RoomID}`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostMessageRequest {
+    /// What to say.
+    pub text: MessageText,
+    /// What makes it safe to repeat.
+    pub nonce: Option<Nonce>,
+}
+
+impl PostMessageRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let mut fields = Fields::parse(&["Text", "Nonce"], body)?;
+        let text = MessageText::try_from_string("Text", fields.string(0)?.into_owned())?;
+        let nonce = fields.optional_string(1)?;
+        let nonce = nonce
+            .map(|nonce| Nonce::parse("Nonce", &nonce))
+            .transpose()?;
+        Ok(Self { text, nonce })
+    }
+}
+
+#[cfg(test)]
+mod tests;
