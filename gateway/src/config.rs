@@ -20,8 +20,8 @@ pub struct Config {
     pub services: Services,
     /// Where the bus is.
     pub kafka: Kafka,
-    /// Who may speak for a client's address.
-    pub proxies: Proxies,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: List<Network>,
     /// Browsers of other origins.
     pub cors: Cors,
     /// Limits of rate.
@@ -58,14 +58,6 @@ pub struct Services {
     pub rooms: Address,
     /// Every replica of message-service.
     pub message: List<Address>,
-}
-
-/// Who may speak for a client's address.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Proxies {
-    /// Networks whose `X-Forwarded-For` is believed.
-    pub trusted: List<Network>,
 }
 
 /// A network in CIDR form, or one address.
@@ -209,7 +201,7 @@ mod tests {
             ("PARLEY_GATEWAY__LIMITS__ENABLED".into(), "false".into()),
             ("PARLEY_GATEWAY__LIMITS__SENDS__BURST".into(), "7".into()),
             (
-                "PARLEY_GATEWAY__PROXIES__TRUSTED".into(),
+                "PARLEY_GATEWAY__TRUSTED_PROXIES".into(),
                 "10.0.0.0/8, ::1".into(),
             ),
             ("PARLEY_GATEWAY__SERVICES__MESSAGE".into(), "a:1,b:2".into()),
@@ -217,7 +209,7 @@ mod tests {
         let config = load::<Config>(None, &environment).unwrap().config;
         assert!(!config.limits.enabled);
         assert_eq!(config.limits.sends.burst, 7);
-        assert_eq!(config.proxies.trusted.0.len(), 2);
+        assert_eq!(config.trusted_proxies.0.len(), 2);
         assert_eq!(config.services.message.0.len(), 2);
         assert!(config.process.tls.ca.is_none());
     }

@@ -52,7 +52,11 @@ impl Fanout {
         let (mend, holes) = mpsc::channel(MENDING);
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         // Until the tail is open, heads are all there is.
-        let fanout = Self(Arc::new(Shared { shards, mend, bus_down: AtomicBool::new(true) }));
+        let fanout = Self(Arc::new(Shared {
+            shards,
+            mend,
+            bus_down: AtomicBool::new(true),
+        }));
         sources::start(&fanout, ports, holes, lifecycle);
         fanout
     }
@@ -60,7 +64,11 @@ impl Fanout {
     /// Opens a room: from here on its events are kept, be it only for this handle.
     pub(crate) fn open(&self, id: RoomId) -> RoomHandle {
         let cell = Arc::clone(locked(self.shard(id)).entry(id).or_default());
-        RoomHandle { fanout: self.clone(), id, cell }
+        RoomHandle {
+            fanout: self.clone(),
+            id,
+            cell,
+        }
     }
 
     /// Whether anybody here watches the room.
@@ -107,9 +115,13 @@ impl Fanout {
     fn progress(&self) -> Vec<(RoomId, Seq)> {
         let mut progress = Vec::new();
         for shard in &self.0.shards {
-            let rooms: Vec<(RoomId, Cell)> =
-                locked(shard).iter().map(|(&id, cell)| (id, Arc::clone(cell))).collect();
-            let far = rooms.into_iter().filter_map(|(id, cell)| Some((id, locked(&cell).delivered()?)));
+            let rooms: Vec<(RoomId, Cell)> = locked(shard)
+                .iter()
+                .map(|(&id, cell)| (id, Arc::clone(cell)))
+                .collect();
+            let far = rooms
+                .into_iter()
+                .filter_map(|(id, cell)| Some((id, locked(&cell).delivered()?)));
             progress.extend(far);
         }
         progress

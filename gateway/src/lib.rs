@@ -21,9 +21,7 @@ use std::sync::Arc;
 use base::{Clock, Entropy, OsEntropy, SystemClock};
 use runtime::{Call, Lifecycle, RequestId};
 
-pub use config::{
-    Config, Cors, Http, Limits as LimitsConfig, Network, Proxies, Rate, Services, WebSocket,
-};
+pub use config::{Config, Cors, Http, Limits as LimitsConfig, Network, Rate, Services, WebSocket};
 pub use ports::Ports;
 
 use fanout::Fanout;

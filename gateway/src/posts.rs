@@ -74,7 +74,9 @@ impl Posts {
     pub(crate) fn send(&self, post: Post) {
         let deadline = Instant::now() + PATIENCE;
         let room = post.room.get();
-        let taken = self.outboxes().take(post, deadline, || self.0.replicas.preferred(room));
+        let taken = self
+            .outboxes()
+            .take(post, deadline, || self.0.replicas.preferred(room));
         match taken {
             Ok(replica) => self.0.filled[replica].notify_one(),
             Err(post) => {
@@ -85,12 +87,17 @@ impl Posts {
     }
 
     fn outboxes(&self) -> MutexGuard<'_, Outboxes> {
-        self.0.outboxes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .outboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves what a dead stream left to the replicas that its rooms prefer now.
     fn move_on(&self, from: usize) {
-        let moved = self.outboxes().move_on(from, |room| self.0.replicas.preferred(room.get()));
+        let moved = self
+            .outboxes()
+            .move_on(from, |room| self.0.replicas.preferred(room.get()));
         for replica in moved {
             self.0.filled[replica].notify_one();
         }

@@ -19,13 +19,13 @@ pub struct Config {
     /// The bus.
     pub kafka: Kafka,
     /// How the log is written.
-    pub log: Log,
+    pub writing: Writing,
 }
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Log {
+pub struct Writing {
     /// Tasks that write; 1 to 64.
     pub writers: usize,
     /// Entries that wait for one writer, most.
@@ -34,7 +34,7 @@ pub struct Log {
     pub batch: usize,
 }
 
-impl Log {
+impl Writing {
     /// The settings for a store with one writer connection.
     pub const fn single() -> Self {
         Self {
@@ -54,11 +54,14 @@ impl ServiceConfig for Config {
     }
 
     fn check(&self) -> base::Result<()> {
-        if !(1..=64).contains(&self.log.writers) {
-            return Err(Error::invalid("log.writers", "must be 1 to 64"));
+        if !(1..=64).contains(&self.writing.writers) {
+            return Err(Error::invalid("writing.writers", "must be 1 to 64"));
         }
-        if self.log.queue == 0 || self.log.batch == 0 {
-            return Err(Error::invalid("log", "queue and batch must be 1 or more"));
+        if self.writing.queue == 0 || self.writing.batch == 0 {
+            return Err(Error::invalid(
+                "writing",
+                "queue and batch must be 1 or more",
+            ));
         }
         Ok(())
     }

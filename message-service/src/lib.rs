@@ -21,7 +21,7 @@ use proto::message::messages_server::MessagesServer;
 use runtime::Lifecycle;
 use tonic::service::Routes;
 
-pub use config::{Config, Log};
+pub use config::{Config, Writing};
 use store::Store;
 
 /// The largest gRPC message this service takes or gives; a page is far below.
@@ -66,7 +66,7 @@ impl Ports {
 }
 
 /// The service, ready to be served or embedded.
-pub fn build(log: &Log, ports: Ports, lifecycle: &Lifecycle) -> Routes {
+pub fn build(writing: &Writing, ports: Ports, lifecycle: &Lifecycle) -> Routes {
     let Ports { store, bus, clock } = ports;
     relay::start(
         Arc::clone(&store),
@@ -74,7 +74,7 @@ pub fn build(log: &Log, ports: Ports, lifecycle: &Lifecycle) -> Routes {
         Arc::clone(&clock),
         lifecycle,
     );
-    let writer = writer::Writer::start(log, Arc::clone(&store), &bus, clock, lifecycle);
+    let writer = writer::Writer::start(writing, Arc::clone(&store), &bus, clock, lifecycle);
     let service = grpc::MessagesGrpc::new(store, writer, bus, lifecycle);
     let server = MessagesServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)

@@ -7,7 +7,7 @@ use message_service::{Config, Ports, build};
 fn main() -> ExitCode {
     runtime::service(|config: Config, lifecycle| async move {
         let ports = Ports::connect(&config, &lifecycle)?;
-        let routes = build(&config.log, ports, &lifecycle);
+        let routes = build(&config.writing, ports, &lifecycle);
         let process = &config.process;
         runtime::serve(
             config.listen,

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Log;
+use crate::config::Writing;
 use crate::domain::{Entry, Event, Outcome};
 use crate::publisher::Publisher;
 use crate::store::Store;
@@ -95,19 +95,19 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn start(
-        log: &Log,
+        writing: &Writing,
         store: Arc<dyn Store>,
         bus: &Arc<dyn Bus>,
         clock: Arc<dyn Clock>,
         lifecycle: &Lifecycle,
     ) -> Self {
-        let shards = (0..log.writers).map(|_| {
-            let (jobs, queue) = mpsc::channel(log.queue);
+        let shards = (0..writing.writers).map(|_| {
+            let (jobs, queue) = mpsc::channel(writing.queue);
             let shard = Shard {
                 store: Arc::clone(&store),
                 clock: Arc::clone(&clock),
                 publisher: Publisher::start(Arc::clone(&store), Arc::clone(bus), lifecycle),
-                batch: log.batch,
+                batch: writing.batch,
                 waiting: VecDeque::new(),
             };
             let stopping = lifecycle.stopping().clone();

@@ -41,12 +41,19 @@ pub struct Arguments {
 impl Arguments {
     /// The settings that every process of Parley has.
     pub fn process(&self) -> Process {
-        let format = if self.log_json { LogFormat::Json } else { LogFormat::Pretty };
+        let format = if self.log_json {
+            LogFormat::Json
+        } else {
+            LogFormat::Pretty
+        };
         Process {
             service_token: None,
             grace: Span(std::time::Duration::from_secs(10)),
             admin: Admin { listen: self.admin },
-            log: Log { level: self.log.clone(), format },
+            log: Log {
+                level: self.log.clone(),
+                format,
+            },
             tls: Tls::default(),
         }
     }
@@ -83,7 +90,12 @@ impl From<&Arguments> for Options {
 pub fn announce(options: &Options, addr: SocketAddr) -> base::Result<()> {
     let data = match &options.database {
         Some(_) => "PostgreSQL".to_owned(),
-        None => options.data.canonicalize().unwrap_or(options.data.clone()).display().to_string(),
+        None => options
+            .data
+            .canonicalize()
+            .unwrap_or(options.data.clone())
+            .display()
+            .to_string(),
     };
     let body = r#"{"Username":"ann","Email":"ann@example.org","Password":"correct horse"}"#;
     let mut out = std::io::stdout().lock();

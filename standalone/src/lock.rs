@@ -25,16 +25,21 @@ pub(crate) fn folder(data: &Path) -> base::Result<Lock> {
     let path = data.join("lock");
     let trouble = |what: String| Error::invalid("data", format!("{}: {what}", data.display()));
     let file = File::create(&path).map_err(|error| trouble(error.to_string()))?;
-    file.try_lock().map_err(|_| trouble("another process is using it".to_owned()))?;
+    file.try_lock()
+        .map_err(|_| trouble("another process is using it".to_owned()))?;
     Ok(Lock::Folder { _file: file })
 }
 
 /// Locks a database.
 pub(crate) async fn postgres(url: &Secret) -> base::Result<Lock> {
     let trouble = |what: String| Error::invalid("database-url", what);
-    let options: PgConnectOptions =
-        url.expose().parse().map_err(|_| trouble("cannot be read".to_owned()))?;
-    let options = options.application_name("parley-lock").disable_statement_logging();
+    let options: PgConnectOptions = url
+        .expose()
+        .parse()
+        .map_err(|_| trouble("cannot be read".to_owned()))?;
+    let options = options
+        .application_name("parley-lock")
+        .disable_statement_logging();
     let connecting = PgConnection::connect_with(&options);
     let connecting = tokio::time::timeout(std::time::Duration::from_secs(10), connecting);
     let mut session = connecting
@@ -49,5 +54,7 @@ pub(crate) async fn postgres(url: &Secret) -> base::Result<Lock> {
     if !locked {
         return Err(trouble("another process is using the database".to_owned()));
     }
-    Ok(Lock::Postgres { _session: Box::new(session) })
+    Ok(Lock::Postgres {
+        _session: Box::new(session),
+    })
 }

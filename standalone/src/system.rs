@@ -65,7 +65,12 @@ pub async fn start(options: &Options, lifecycle: &Lifecycle) -> base::Result<Run
         let secret = session_service::secret_in(&options.data)?;
         environment.insert("JWT_SECRET".to_owned(), secret.expose().to_owned());
     }
-    let parts = Parts { options, environment, token, lifecycle };
+    let parts = Parts {
+        options,
+        environment,
+        token,
+        lifecycle,
+    };
     let (messages, bus) = parts.messages().await?;
     let messages = Replicas::new(vec![("here".to_owned(), messages)])?;
     let ports = gateway::Ports {
@@ -80,7 +85,11 @@ pub async fn start(options: &Options, lifecycle: &Lifecycle) -> base::Result<Run
     config.http.listen = options.listen;
     config.limits.enabled &= options.limits;
     let addr = gateway::start(config, ports, lifecycle).await?;
-    Ok(Running { addr, lifecycle: lifecycle.clone(), _lock: lock })
+    Ok(Running {
+        addr,
+        lifecycle: lifecycle.clone(),
+        _lock: lock,
+    })
 }
 
 struct Parts<'a> {
@@ -94,25 +103,35 @@ impl Parts<'_> {
     async fn messages(&self) -> base::Result<(Channel, Arc<dyn bus::Bus>)> {
         let config: message_service::Config = self.config()?;
         let bus: Arc<dyn bus::Bus> = MemoryBus::new();
-        let (store, log): (Arc<dyn LogStore>, _) = match self.database() {
-            Some(postgres) => {
-                (Arc::new(PostgresStore::connect(&postgres, "message", self.lifecycle)?), config.log)
-            }
+        let (store, writing): (Arc<dyn LogStore>, _) = match self.database() {
+            Some(postgres) => (
+                Arc::new(PostgresStore::connect(
+                    &postgres,
+                    "message",
+                    self.lifecycle,
+                )?),
+                config.log,
+            ),
             None => {
                 let store = SqliteStore::open(&self.options.data.join("message.db")).await?;
-                (Arc::new(store), message_service::Log::single())
+                (Arc::new(store), message_service::Writing::single())
             }
         };
         let ports = message_service::Ports::new(store, Arc::clone(&bus));
-        let routes = message_service::build(&log, ports, self.lifecycle);
-        Ok((Channel::in_process(routes, &self.token, self.lifecycle)?, bus))
+        let routes = message_service::build(&writing, ports, self.lifecycle);
+        Ok((
+            Channel::in_process(routes, &self.token, self.lifecycle)?,
+            bus,
+        ))
     }
 
     async fn users(&self) -> base::Result<Channel> {
         let cache = Arc::new(cache::Memory::new());
         let ports = match self.database() {
             Some(postgres) => user_service::Ports::on_postgres(&postgres, cache, self.lifecycle)?,
-            None => user_service::Ports::embedded(&self.options.data.join("user.db"), cache).await?,
+            None => {
+                user_service::Ports::embedded(&self.options.data.join("user.db"), cache).await?
+            }
         };
         let routes = user_service::build(&self.config()?, ports, self.lifecycle)?;
         Channel::in_process(routes, &self.token, self.lifecycle)
@@ -169,7 +188,10 @@ fn own_token() -> base::Result<Secret> {
 }
 
 fn make_folder(data: &Path) -> base::Result<()> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data);
     made.map_err(|error| Error::invalid("data", format!("{}: {error}", data.display())))
 }
 

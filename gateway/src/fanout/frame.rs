@@ -27,7 +27,9 @@ impl Frame {
         let (room, uid) = (RoomId::new(event.room_id)?, Uid::new(event.uid)?);
         let seq = Seq(event.seq);
         let at = Timestamp::from_micros(event.at);
-        let kind = i32::try_from(event.kind).ok().and_then(|kind| Kind::try_from(kind).ok());
+        let kind = i32::try_from(event.kind)
+            .ok()
+            .and_then(|kind| Kind::try_from(kind).ok());
         let original = match kind {
             Some(Kind::Message) => Some(EventKind::Message),
             Some(Kind::Join) => Some(EventKind::Join),
@@ -36,8 +38,19 @@ impl Frame {
         };
         let mut text = String::new();
         if let Some(kind) = original {
-            let by = attrs(event).get("By").and_then(Value::as_u64).and_then(Uid::new);
-            let view = EventView { kind, seq, room, uid, text: &event.text, by, timestamp: at };
+            let by = attrs(event)
+                .get("By")
+                .and_then(Value::as_u64)
+                .and_then(Uid::new);
+            let view = EventView {
+                kind,
+                seq,
+                room,
+                uid,
+                text: &event.text,
+                by,
+                timestamp: at,
+            };
             encode_event(&view, &mut text);
         } else {
             text = generic(event, kind, at);
@@ -72,7 +85,10 @@ fn attrs(event: &Event) -> Map<String, Value> {
 /// with all it says.
 fn generic(event: &Event, kind: Option<Kind>, at: Timestamp) -> String {
     let name = match kind {
-        Some(kind) => kind.as_str_name().trim_start_matches("KIND_").to_lowercase(),
+        Some(kind) => kind
+            .as_str_name()
+            .trim_start_matches("KIND_")
+            .to_lowercase(),
         None => format!("kind-{}", event.kind),
     };
     let mut frame = attrs(event);

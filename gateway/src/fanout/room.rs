@@ -91,7 +91,8 @@ impl Room {
     /// After which Seq something that exists is missing here. `None`: nothing is,
     /// or nobody watches yet.
     pub(crate) fn hole(&self) -> Option<Seq> {
-        self.delivered.filter(|&delivered| delivered < self.known_head)
+        self.delivered
+            .filter(|&delivered| delivered < self.known_head)
     }
 
     /// The newest Seq delivered here.
@@ -116,7 +117,10 @@ impl Room {
         let delivered = *self.delivered.get_or_insert(head);
         let mut missed = Vec::new();
         if after < delivered {
-            let oldest = self.ring.front().map_or(delivered.next(), |frame| frame.seq);
+            let oldest = self
+                .ring
+                .front()
+                .map_or(delivered.next(), |frame| frame.seq);
             if after.next() < oldest {
                 return Admission::Behind;
             }
@@ -131,12 +135,15 @@ impl Room {
 
     /// Whether this connection watches.
     pub(crate) fn watched_by(&self, link: &Arc<Link>) -> bool {
-        self.watchers.iter().any(|watcher| Arc::ptr_eq(&watcher.watch.link, link))
+        self.watchers
+            .iter()
+            .any(|watcher| Arc::ptr_eq(&watcher.watch.link, link))
     }
 
     /// Ends a connection's watch.
     pub(crate) fn dismiss(&mut self, link: &Arc<Link>) {
-        self.watchers.retain(|watcher| !Arc::ptr_eq(&watcher.watch.link, link));
+        self.watchers
+            .retain(|watcher| !Arc::ptr_eq(&watcher.watch.link, link));
     }
 
     fn hold(&mut self, frame: Frame) {
@@ -214,7 +221,9 @@ mod tests {
         }
     }
 
-    fn seqs(queue: &mut tokio::sync::mpsc::Receiver<tokio_tungstenite::tungstenite::Utf8Bytes>) -> Vec<u64> {
+    fn seqs(
+        queue: &mut tokio::sync::mpsc::Receiver<tokio_tungstenite::tungstenite::Utf8Bytes>,
+    ) -> Vec<u64> {
         let mut got = Vec::new();
         while let Ok(text) = queue.try_recv() {
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -258,7 +267,13 @@ mod tests {
         let Admission::Watching(missed) = room.admit(watch(&second, 2, 10), Seq(7), Seq(10)) else {
             panic!("behind")
         };
-        assert_eq!(missed.iter().map(|frame| frame.seq.get()).collect::<Vec<_>>(), [8, 9, 10]);
+        assert_eq!(
+            missed
+                .iter()
+                .map(|frame| frame.seq.get())
+                .collect::<Vec<_>>(),
+            [8, 9, 10]
+        );
         room.offer(frame(10));
         room.offer(frame(11));
         assert_eq!(seqs(&mut queue), [11]);
@@ -270,7 +285,10 @@ mod tests {
         let mut room = Room::default();
         room.admit(watch(&link, 1, 100), Seq(100), Seq(100));
         let (late, _queue) = Link::new(10);
-        assert!(matches!(room.admit(watch(&late, 2, 100), Seq(50), Seq(100)), Admission::Behind));
+        assert!(matches!(
+            room.admit(watch(&late, 2, 100), Seq(50), Seq(100)),
+            Admission::Behind
+        ));
     }
 
     #[test]

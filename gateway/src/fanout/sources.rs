@@ -45,8 +45,18 @@ pub(super) fn start(
         });
     };
     spawn("tail", Box::pin(tail(fanout.clone(), ports.bus.clone())));
-    spawn("heads", Box::pin(heads(fanout.clone(), ports.messages.clone(), ports.bus.clone())));
-    spawn("mender", Box::pin(mender(fanout.clone(), ports.messages.clone(), holes)));
+    spawn(
+        "heads",
+        Box::pin(heads(
+            fanout.clone(),
+            ports.messages.clone(),
+            ports.bus.clone(),
+        )),
+    );
+    spawn(
+        "mender",
+        Box::pin(mender(fanout.clone(), ports.messages.clone(), holes)),
+    );
 }
 
 /// Reads the bus for as long as the gateway lives.
@@ -101,7 +111,11 @@ async fn heads(fanout: Fanout, messages: Replicas, bus: std::sync::Arc<dyn Bus>)
             continue;
         }
         last = Instant::now();
-        let watched: Vec<u64> = fanout.progress().into_iter().map(|(room, _)| room.get()).collect();
+        let watched: Vec<u64> = fanout
+            .progress()
+            .into_iter()
+            .map(|(room, _)| room.get())
+            .collect();
         for rooms in watched.chunks(limits::HEADS_ROOMS) {
             match ask_heads(&messages, rooms).await {
                 Ok(heads) => {
@@ -120,7 +134,9 @@ async fn ask_heads(messages: &Replicas, rooms: &[u64]) -> base::Result<Vec<(Room
     let reply = messages
         .ask(0, async |channel| {
             let mut client = MessagesClient::new(channel);
-            let request = call.request(HeadsRequest { room_ids: rooms.to_vec() });
+            let request = call.request(HeadsRequest {
+                room_ids: rooms.to_vec(),
+            });
             call.wait(client.heads(request)).await
         })
         .await?;
@@ -149,7 +165,9 @@ async fn mend(fanout: &Fanout, messages: &Replicas, id: RoomId) {
         let Some(cell) = fanout.find(id) else { return };
         let after = {
             let mut room = locked(&cell);
-            let Some(after) = room.hole() else { return room.mended() };
+            let Some(after) = room.hole() else {
+                return room.mended();
+            };
             after
         };
         match fetch(messages, id, after).await {
@@ -174,7 +192,11 @@ async fn fetch(
     let reply = messages
         .ask(room.get(), async |channel| {
             let mut client = MessagesClient::new(channel).max_decoding_message_size(8 << 20);
-            let request = FetchRequest { room_id: room.get(), after: after.get(), to: 0 };
+            let request = FetchRequest {
+                room_id: room.get(),
+                after: after.get(),
+                to: 0,
+            };
             call.wait(client.fetch(call.request(request))).await
         })
         .await?;

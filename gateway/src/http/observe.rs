@@ -45,7 +45,7 @@ pub(super) async fn observe(
         .extensions()
         .get::<Peer>()
         .map_or(IpAddr::from([0; 4]), |peer| peer.0);
-    let trusted = &gateway.config.proxies.trusted.0;
+    let trusted = &gateway.config.trusted_proxies.0;
     let client = address::client(peer, request.headers(), trusted);
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(ClientAddress(client));

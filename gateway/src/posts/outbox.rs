@@ -60,16 +60,18 @@ impl Outboxes {
         if self.total >= CAPACITY {
             return Err(post);
         }
-        let lane = self
-            .lanes
-            .entry(post.room)
-            .or_insert_with(|| Lane { replica: preferred(), count: 0 });
+        let lane = self.lanes.entry(post.room).or_insert_with(|| Lane {
+            replica: preferred(),
+            count: 0,
+        });
         lane.count += 1;
         let replica = lane.replica;
         let id = self.next_id;
         self.next_id += 1;
         self.total += 1;
-        self.boxes[replica].queue.push_back(Job { id, post, deadline });
+        self.boxes[replica]
+            .queue
+            .push_back(Job { id, post, deadline });
         Ok(replica)
     }
 
@@ -101,8 +103,11 @@ impl Outboxes {
     /// Posts that have been waited for too long; they are given up.
     pub(super) fn expired(&mut self, replica: usize, now: Instant) -> Vec<Post> {
         let outbox = &mut self.boxes[replica];
-        let mut late: Vec<Job> =
-            outbox.unanswered.extract_if(.., |_, job| job.deadline <= now).map(|(_, job)| job).collect();
+        let mut late: Vec<Job> = outbox
+            .unanswered
+            .extract_if(.., |_, job| job.deadline <= now)
+            .map(|(_, job)| job)
+            .collect();
         // Queued in order of their deadlines, as all have the same patience.
         while outbox.queue.front().is_some_and(|job| job.deadline <= now) {
             late.extend(outbox.queue.pop_front());
@@ -182,7 +187,9 @@ mod tests {
     }
 
     fn texts(outboxes: &mut Outboxes, replica: usize) -> Vec<(u64, String)> {
-        outboxes.send(replica, 100, |job| (job.id, job.post.text.as_str().to_owned()))
+        outboxes.send(replica, 100, |job| {
+            (job.id, job.post.text.as_str().to_owned())
+        })
     }
 
     #[tokio::test]
@@ -205,7 +212,10 @@ mod tests {
         outboxes.send(0, 2, |_| ());
         outboxes.move_on(0, |_| 1);
         assert_eq!(outboxes.take(post(1, "d"), later(), || 0).ok(), Some(1));
-        let order: Vec<_> = texts(&mut outboxes, 1).into_iter().map(|(_, text)| text).collect();
+        let order: Vec<_> = texts(&mut outboxes, 1)
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect();
         assert_eq!(order, ["a", "b", "c", "d"]);
     }
 

@@ -114,7 +114,10 @@ async fn reserve<'a>(
 async fn next(answers: &mut Streaming<PostAnswers>) -> base::Result<PostAnswers> {
     match answers.message().await {
         Ok(Some(answer)) => Ok(answer),
-        Ok(None) => Err(Error::unavailable("not reachable", "the replica ended the stream")),
+        Ok(None) => Err(Error::unavailable(
+            "not reachable",
+            "the replica ended the stream",
+        )),
         Err(status) => Err(status::from_status(&status)),
     }
 }
@@ -122,7 +125,9 @@ async fn next(answers: &mut Streaming<PostAnswers>) -> base::Result<PostAnswers>
 fn take(posts: &Posts, index: usize, fanout: &Fanout, answers: Vec<PostAnswer>) {
     for PostAnswer { id, outcome } in answers {
         // The bus brings what was given up.
-        let Some(post) = posts.outboxes().answered(index, id) else { continue };
+        let Some(post) = posts.outboxes().answered(index, id) else {
+            continue;
+        };
         match outcome {
             Some(Outcome::Sent(sent)) => {
                 if !sent.repeat
@@ -138,7 +143,9 @@ fn take(posts: &Posts, index: usize, fanout: &Fanout, answers: Vec<PostAnswer>) 
                 let code = status::from_grpc(code).unwrap_or(base::Code::Internal);
                 post.waiter.answer(Err(Error::new(code, refusal.detail)));
             }
-            None => post.waiter.answer(Err(Error::internal("an answer without an outcome"))),
+            None => post
+                .waiter
+                .answer(Err(Error::internal("an answer without an outcome"))),
         }
     }
 }
@@ -146,7 +153,8 @@ fn take(posts: &Posts, index: usize, fanout: &Fanout, answers: Vec<PostAnswer>) 
 fn give_up_late(posts: &Posts, index: usize) {
     let late = posts.outboxes().expired(index, Instant::now());
     for post in late {
-        let error = Error::unavailable("the message may not have been written", "no answer in time");
+        let error =
+            Error::unavailable("the message may not have been written", "no answer in time");
         post.waiter.answer(Err(error));
     }
 }

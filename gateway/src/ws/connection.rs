@@ -40,7 +40,10 @@ struct End(CloseCode, &'static str);
 
 const GONE: End = End(CloseCode::Normal, "");
 const GOING_AWAY: End = End(CloseCode::Away, "going away; reconnect and resume");
-const TOO_SLOW: End = End(CloseCode::Library(4008), "too slow a reader; reconnect and resume");
+const TOO_SLOW: End = End(
+    CloseCode::Library(4008),
+    "too slow a reader; reconnect and resume",
+);
 
 /// Something that takes a while, and during which nothing more is read.
 type Operation = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -97,7 +100,10 @@ impl Connection {
         for room in self.rooms.values() {
             room.handle.dismiss(&self.link);
         }
-        let close = CloseFrame { code: end.0, reason: end.1.into() };
+        let close = CloseFrame {
+            code: end.0,
+            reason: end.1.into(),
+        };
         let closing = async {
             let _ = self.socket.close(Some(close)).await;
             // The other side's goodbye, so that ours is not lost with the socket.
@@ -174,29 +180,57 @@ impl Connection {
                     Err(error) => return self.refuse(&error, reference).await,
                 };
                 let waiter = Box::new(Answer::new(&self.link, room, reference));
-                self.gateway.posts.send(Post { room, uid: self.who.uid, text, nonce, waiter });
+                self.gateway.posts.send(Post {
+                    room,
+                    uid: self.who.uid,
+                    text,
+                    nonce,
+                    waiter,
+                });
                 Ok(())
             }
-            Command::Enter { room: Some(room), after: None, .. }
-                if self.current == Some(room) && self.watches(room) =>
-            {
+            Command::Enter {
+                room: Some(room),
+                after: None,
+                ..
+            } if self.current == Some(room) && self.watches(room) => {
                 self.still_here(room, reference).await
             }
-            Command::Enter { room: Some(room), after, epoch } => {
-                self.wish(Wish { way: Way::Enter, room, after, epoch, reference });
+            Command::Enter {
+                room: Some(room),
+                after,
+                epoch,
+            } => {
+                self.wish(Wish {
+                    way: Way::Enter,
+                    room,
+                    after,
+                    epoch,
+                    reference,
+                });
                 Ok(())
             }
             Command::Enter { room: None, .. } => {
                 self.leave_current(None);
                 self.write_queued().await?;
-                self.answer(ServerFrame::Enter(Entered { reference, ..Entered::default() })).await
+                self.answer(ServerFrame::Enter(Entered {
+                    reference,
+                    ..Entered::default()
+                }))
+                .await
             }
             Command::Subscribe { room, after, epoch } => {
                 if self.rooms.len() >= ROOMS && !self.rooms.contains_key(&room) {
                     let error = Error::invalid("RoomID", "a connection has 200 rooms at most");
                     return self.refuse(&error, reference).await;
                 }
-                self.wish(Wish { way: Way::Subscribe, room, after, epoch, reference });
+                self.wish(Wish {
+                    way: Way::Subscribe,
+                    room,
+                    after,
+                    epoch,
+                    reference,
+                });
                 Ok(())
             }
             Command::Unsubscribe { room } => {
@@ -208,7 +242,8 @@ impl Connection {
                     self.forget(room);
                 }
                 self.write_queued().await?;
-                self.answer(ServerFrame::Unsubscribe(Left { room, reference })).await
+                self.answer(ServerFrame::Unsubscribe(Left { room, reference }))
+                    .await
             }
             Command::Ping => self.answer(ServerFrame::Pong(Pong { reference })).await,
             Command::Hello { version } => {
@@ -221,7 +256,10 @@ impl Connection {
     /// The room a message is for.
     fn addressed(&self, room: Option<RoomId>) -> base::Result<RoomId> {
         match room.or(self.current) {
-            None => Err(Error::new(Code::InvalidArgument, "RoomID: enter a room first")),
+            None => Err(Error::new(
+                Code::InvalidArgument,
+                "RoomID: enter a room first",
+            )),
             Some(room) if self.rooms.contains_key(&room) => Ok(room),
             Some(_) => {
                 let rule = "this connection has neither entered nor subscribed to it";
@@ -231,7 +269,9 @@ impl Connection {
     }
 
     fn watches(&self, room: RoomId) -> bool {
-        self.rooms.get(&room).is_some_and(|membership| membership.handle.watched_by(&self.link))
+        self.rooms
+            .get(&room)
+            .is_some_and(|membership| membership.handle.watched_by(&self.link))
     }
 
     fn wish(&mut self, wish: Wish) {
@@ -240,14 +280,24 @@ impl Connection {
     }
 
     fn call(&self) -> Call {
-        self.gateway.call(self.who.request_id.clone()).by(self.who.uid)
+        self.gateway
+            .call(self.who.request_id.clone())
+            .by(self.who.uid)
     }
 
     /// Entering the current room again: nothing changes, nothing is missed.
     async fn still_here(&mut self, room: RoomId, reference: Option<String>) -> Result<(), End> {
         self.write_queued().await?;
-        let seq = self.rooms.get(&room).and_then(|membership| membership.handle.delivered());
-        let entered = Entered { room: Some(room), seq, reference, ..Entered::default() };
+        let seq = self
+            .rooms
+            .get(&room)
+            .and_then(|membership| membership.handle.delivered());
+        let entered = Entered {
+            room: Some(room),
+            seq,
+            reference,
+            ..Entered::default()
+        };
         self.answer(ServerFrame::Enter(entered)).await
     }
 
@@ -307,7 +357,8 @@ impl Connection {
                 let Granted { wish, handle, .. } = *granted;
                 let subscribed = wish.way == Way::Subscribe
                     || self.rooms.get(&wish.room).is_some_and(|it| it.subscribed);
-                self.rooms.insert(handle.id(), Membership { handle, subscribed });
+                self.rooms
+                    .insert(handle.id(), Membership { handle, subscribed });
                 if wish.way == Way::Enter {
                     self.current = Some(wish.room);
                 }
@@ -325,7 +376,11 @@ impl Connection {
             && Some(room) != but
         {
             self.current = None;
-            if self.rooms.get(&room).is_some_and(|membership| !membership.subscribed) {
+            if self
+                .rooms
+                .get(&room)
+                .is_some_and(|membership| !membership.subscribed)
+            {
                 self.forget(room);
             }
         }
@@ -338,7 +393,8 @@ impl Connection {
     }
 
     async fn refuse(&mut self, error: &Error, reference: Option<String>) -> Result<(), End> {
-        self.answer(ServerFrame::Error(Fault::new(error, reference))).await
+        self.answer(ServerFrame::Error(Fault::new(error, reference)))
+            .await
     }
 
     async fn answer(&mut self, frame: ServerFrame) -> Result<(), End> {

@@ -58,7 +58,8 @@ pub(super) async fn position(gateway: Gateway, call: Call, wish: Wish) -> Done {
     let room_id = wish.room.get();
     let position = gateway.ports.messages.ask(room_id, async |channel| {
         let mut client = MessagesClient::new(channel);
-        call.wait(client.position(call.request(PositionRequest { room_id }))).await
+        call.wait(client.position(call.request(PositionRequest { room_id })))
+            .await
     });
     let position = match position.await {
         Ok(position) => position,
@@ -77,7 +78,9 @@ pub(super) async fn position(gateway: Gateway, call: Call, wish: Wish) -> Done {
     let cursor = match wish.after {
         None => head,
         Some(after) => {
-            let same_life = wish.epoch.is_none_or(|epoch| epoch == Epoch(position.epoch));
+            let same_life = wish
+                .epoch
+                .is_none_or(|epoch| epoch == Epoch(position.epoch));
             if !same_life || after.next() < Seq(position.first) {
                 entered.reset = true;
                 newest
@@ -92,7 +95,13 @@ pub(super) async fn position(gateway: Gateway, call: Call, wish: Wish) -> Done {
             }
         }
     };
-    Done::Position(Box::new(Granted { head: Seq(position.head), wish, handle, cursor, entered }))
+    Done::Position(Box::new(Granted {
+        head: Seq(position.head),
+        wish,
+        handle,
+        cursor,
+        entered,
+    }))
 }
 
 /// Reads the next page after the cursor.
@@ -101,7 +110,11 @@ pub(super) async fn page(gateway: Gateway, call: Call, mut granted: Box<Granted>
     let after = granted.cursor.get();
     let page = gateway.ports.messages.ask(room_id, async |channel| {
         let mut client = MessagesClient::new(channel).max_decoding_message_size(8 << 20);
-        let request = EventsRequest { room_id, after, limit: limits::EVENTS_PAGE };
+        let request = EventsRequest {
+            room_id,
+            after,
+            limit: limits::EVENTS_PAGE,
+        };
         call.wait(client.events(call.request(request))).await
     });
     match page.await {

@@ -74,7 +74,11 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn new(link: &Arc<Link>, room: RoomId, reference: Option<String>) -> Self {
         link.under_way.fetch_add(1, Ordering::Relaxed);
-        Self { link: Arc::clone(link), room, reference }
+        Self {
+            link: Arc::clone(link),
+            room,
+            reference,
+        }
     }
 }
 

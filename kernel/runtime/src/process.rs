@@ -119,7 +119,11 @@ fn live(
         let lifecycle = Lifecycle::new();
         admin::serve(process.admin.listen, metrics, &lifecycle).await?;
         start(lifecycle.clone()).await?;
-        tracing::info!(service = name, version = env!("CARGO_PKG_VERSION"), "started");
+        tracing::info!(
+            service = name,
+            version = env!("CARGO_PKG_VERSION"),
+            "started"
+        );
         until_told_to_end(&lifecycle).await?;
         tracing::info!("ending");
         finish(&lifecycle, process.grace.0).await;

@@ -95,7 +95,7 @@ scenarios! {
     async fn leaving_is_for_members(world: World) {
         let (ann, bob) = world.two_users().await;
         let room = ann.room().await;
-        refused(bob.api().leave(room).await, Code::PermissionDenied);
+        refused(bob.api().leave(room).await, Code::Conflict);
     }
 
     async fn who_comes_back_has_all_of_the_log(world: World) {

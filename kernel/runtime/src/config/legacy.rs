@@ -207,3 +207,78 @@ fn plain(value: &Value) -> String {
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A process that knows what the five processes know together.
+    fn known(path: &[&str]) -> bool {
+        matches!(
+            path,
+            ["process", "log", "level"]
+                | ["expire" | "listen"]
+                | ["http", "listen"]
+                | ["services", "user" | "session" | "rooms" | "message"]
+                | ["kafka", "brokers"]
+                | ["postgres", "host" | "port" | "user" | "password" | "db"]
+                | ["redis", "host" | "port" | "password"]
+        )
+    }
+
+    #[test]
+    fn the_originals_gateway_file_says_what_it_said() {
+        let file = json!({
+            "log_level": "debug",
+            "http": {"host": "0.0.0.0", "port": 8080},
+            "websocket": {"read_buffer_size": 1024},
+            "services": {
+                "user": "users:50051",
+                "session_service": {"host": "sessions", "port": 50052},
+                "rooms": "rooms:50053",
+                "messages": "messages:50054",
+            },
+            "kafka": {"brokers": ["kafka:9092"], "topic": "messages", "group_id": "gateway"},
+        });
+        let (tree, ignored) = translate(file, &known);
+        let expected = json!({
+            "process": {"log": {"level": "debug"}},
+            "http": {"listen": "0.0.0.0:8080"},
+            "services": {
+                "user": "users:50051",
+                "session": "sessions:50052",
+                "rooms": "rooms:50053",
+                "message": "messages:50054",
+            },
+            "kafka": {"brokers": ["kafka:9092"]},
+        });
+        assert_eq!(tree, expected);
+        assert_eq!(ignored, ["kafka.group_id", "kafka.topic", "websocket"]);
+    }
+
+    #[test]
+    fn the_originals_service_files_say_what_they_said() {
+        let file = json!({
+            "port": 50052,
+            "expire": "24h",
+            "postgres": {"host": "db", "port": 5432, "username": "chat", "dbname": "chat", "sslmode": "disable"},
+            "redis": {"addr": "cache:6379"},
+        });
+        let (tree, ignored) = translate(file, &known);
+        let expected = json!({
+            "listen": "0.0.0.0:50052",
+            "expire": "24h",
+            "postgres": {"host": "db", "port": 5432, "user": "chat", "db": "chat"},
+            "redis": {"host": "cache", "port": "6379"},
+        });
+        assert_eq!(tree, expected);
+        assert_eq!(ignored, ["postgres.sslmode"]);
+    }
+
+    #[test]
+    fn a_key_of_nobodys_is_left_for_the_typed_reader_to_refuse() {
+        let (tree, ignored) = translate(json!({"limitz": {"enabled": false}}), &known);
+        assert_eq!(tree, json!({"limitz": {"enabled": false}}));
+        assert!(ignored.is_empty());
+    }
+}

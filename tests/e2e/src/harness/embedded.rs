@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::OnceCell;
 
-
 /// A system in this process.
 pub(crate) struct Embedded {
     running: standalone::Running,
