@@ -110,7 +110,7 @@ impl Parts<'_> {
                     "message",
                     self.lifecycle,
                 )?),
-                config.log,
+                config.writing,
             ),
             None => {
                 let store = SqliteStore::open(&self.options.data.join("message.db")).await?;
