@@ -114,7 +114,7 @@ fn change(change: &WireChange) -> base::Result<Change> {
 fn own_nonce() -> base::Result<String> {
     let mut bytes = [0; 16];
     OsEntropy.fill(&mut bytes).map_err(Error::internal)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 fn reply<T>(outcome: base::Result<T>) -> Result<Response<T>, Status> {

@@ -74,7 +74,7 @@ pub fn build(writing: &Writing, ports: Ports, lifecycle: &Lifecycle) -> Routes {
         Arc::clone(&clock),
         lifecycle,
     );
-    let writer = writer::Writer::start(writing, Arc::clone(&store), &bus, clock, lifecycle);
+    let writer = writer::Writer::start(writing, &store, &bus, &clock, lifecycle);
     let service = grpc::MessagesGrpc::new(store, writer, bus, lifecycle);
     let server = MessagesServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)

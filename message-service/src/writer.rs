@@ -96,17 +96,17 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn start(
         writing: &Writing,
-        store: Arc<dyn Store>,
+        store: &Arc<dyn Store>,
         bus: &Arc<dyn Bus>,
-        clock: Arc<dyn Clock>,
+        clock: &Arc<dyn Clock>,
         lifecycle: &Lifecycle,
     ) -> Self {
         let shards = (0..writing.writers).map(|_| {
             let (jobs, queue) = mpsc::channel(writing.queue);
             let shard = Shard {
-                store: Arc::clone(&store),
-                clock: Arc::clone(&clock),
-                publisher: Publisher::start(Arc::clone(&store), Arc::clone(bus), lifecycle),
+                store: Arc::clone(store),
+                clock: Arc::clone(clock),
+                publisher: Publisher::start(Arc::clone(store), Arc::clone(bus), lifecycle),
                 batch: writing.batch,
                 waiting: VecDeque::new(),
             };

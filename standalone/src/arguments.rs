@@ -18,7 +18,7 @@ pub struct Arguments {
     /// Where everything is kept; made when it is not there.
     #[arg(long, default_value = "data")]
     pub data: PathBuf,
-    /// Keep everything in this PostgreSQL instead: postgres://user:password@host/db
+    /// Keep everything in this PostgreSQL instead: `postgres://user:password@host/db`
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// Where operators look: health and metrics.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base::{Entropy, Error, OsEntropy};
 use bus::memory::MemoryBus;
+use message_service::Writing;
 use message_service::store::Store as LogStore;
 use message_service::store::postgres::PostgresStore;
 use message_service::store::sqlite::SqliteStore;
@@ -20,7 +21,7 @@ use crate::lock::{self, Lock};
 /// How long the parts may take to end.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a database may take to be ready.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// A system that runs.
 pub struct Running {
@@ -65,23 +66,23 @@ pub async fn start(options: &Options, lifecycle: &Lifecycle) -> base::Result<Run
         let secret = session_service::secret_in(&options.data)?;
         environment.insert("JWT_SECRET".to_owned(), secret.expose().to_owned());
     }
-    let parts = Parts {
+    let system = Parts {
         options,
         environment,
         token,
         lifecycle,
     };
-    let (messages, bus) = parts.messages().await?;
+    let (messages, bus) = system.messages().await?;
     let messages = Replicas::new(vec![("here".to_owned(), messages)])?;
     let ports = gateway::Ports {
-        users: parts.users().await?,
-        sessions: parts.sessions().await?,
-        rooms: parts.rooms(messages.clone()).await?,
+        users: system.users().await?,
+        sessions: system.sessions().await?,
+        rooms: system.rooms(messages.clone()).await?,
         messages,
         bus,
     };
     ready(lifecycle).await?;
-    let mut config: gateway::Config = parts.config()?;
+    let mut config: gateway::Config = system.config()?;
     config.http.listen = options.listen;
     config.limits.enabled &= options.limits;
     let addr = gateway::start(config, ports, lifecycle).await?;
@@ -103,19 +104,20 @@ impl Parts<'_> {
     async fn messages(&self) -> base::Result<(Channel, Arc<dyn bus::Bus>)> {
         let config: message_service::Config = self.config()?;
         let bus: Arc<dyn bus::Bus> = MemoryBus::new();
-        let (store, writing): (Arc<dyn LogStore>, _) = match self.database() {
-            Some(postgres) => (
-                Arc::new(PostgresStore::connect(
-                    &postgres,
-                    "message",
-                    self.lifecycle,
-                )?),
-                config.writing,
-            ),
-            None => {
-                let store = SqliteStore::open(&self.options.data.join("message.db")).await?;
-                (Arc::new(store), message_service::Writing::single())
-            }
+        let postgres = self.database();
+        let writing = if postgres.is_some() {
+            config.writing
+        } else {
+            Writing::single()
+        };
+        let store: Arc<dyn LogStore> = if let Some(postgres) = postgres {
+            Arc::new(PostgresStore::connect(
+                &postgres,
+                "message",
+                self.lifecycle,
+            )?)
+        } else {
+            Arc::new(SqliteStore::open(&self.options.data.join("message.db")).await?)
         };
         let ports = message_service::Ports::new(store, Arc::clone(&bus));
         let routes = message_service::build(&writing, ports, self.lifecycle);
@@ -148,14 +150,11 @@ impl Parts<'_> {
 
     async fn rooms(&self, messages: Replicas) -> base::Result<Channel> {
         let cache = Arc::new(cache::Memory::new());
-        let ports = match self.database() {
-            Some(postgres) => {
-                rooms_service::Ports::on_postgres(&postgres, cache, messages, self.lifecycle)?
-            }
-            None => {
-                let path = self.options.data.join("rooms.db");
-                rooms_service::Ports::embedded(&path, cache, messages.channel(0)).await?
-            }
+        let ports = if let Some(postgres) = self.database() {
+            rooms_service::Ports::on_postgres(&postgres, cache, messages, self.lifecycle)?
+        } else {
+            let path = self.options.data.join("rooms.db");
+            rooms_service::Ports::embedded(&path, cache, messages.channel(0)).await?
         };
         let routes = rooms_service::build(&self.config()?, ports, self.lifecycle)?;
         Channel::in_process(routes, &self.token, self.lifecycle)

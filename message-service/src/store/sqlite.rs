@@ -327,7 +327,7 @@ async fn write(connection: &mut SqliteConnection, plan: &Plan) -> Result<(), Sto
                     event.text,
                     event.attrs,
                     nonce.map(|nonce| &nonce.0),
-                    nonce.map(|nonce| hex(&nonce.1)),
+                    nonce.map(|nonce| format!("{:032x}", u128::from_be_bytes(nonce.1))),
                     event.at.micros(),
                 ])
             })
@@ -378,10 +378,6 @@ async fn write(connection: &mut SqliteConnection, plan: &Plan) -> Result<(), Sto
         .await?;
     }
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[derive(sqlx::FromRow)]
