@@ -245,7 +245,7 @@ mod tests {
             ("LIMITS__SENDS__COUNT", "0", "limits.sends"),
             ("WEBSOCKET__QUEUE", "0", "queue"),
             ("WEBSOCKET__SILENT_AFTER", "1s", "websocket.silent_after"),
-            ("PROXIES__TRUSTED", "10.0.0.0/99", "network"),
+            ("TRUSTED_PROXIES", "10.0.0.0/99", "network"),
         ] {
             let environment = Environment::from([(format!("PARLEY_GATEWAY__{key}"), value.into())]);
             let error = load::<Config>(None, &environment).unwrap_err();

@@ -253,7 +253,14 @@ mod tests {
             "kafka": {"brokers": ["kafka:9092"]},
         });
         assert_eq!(tree, expected);
-        assert_eq!(ignored, ["kafka.group_id", "kafka.topic", "websocket"]);
+        assert_eq!(
+            ignored,
+            [
+                "kafka.group_id",
+                "kafka.topic",
+                "websocket.read_buffer_size"
+            ]
+        );
     }
 
     #[test]
