@@ -338,6 +338,58 @@ async fn concurrent_batches_give_one_gapless_log(store: Arc<dyn Store>) {
     assert_eq!(all, (2..=101).collect::<Vec<_>>());
 }
 
+/// The store's answer once the room is free.
+async fn settled(store: &dyn Store, entry: Entry) -> Outcome {
+    loop {
+        match commit(store, std::slice::from_ref(&entry))
+            .await
+            .swap_remove(0)
+        {
+            Outcome::Busy => tokio::task::yield_now().await,
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn nobody_writes_after_his_leave_however_they_race(store: Arc<dyn Store>) {
+    let room = begun(store.as_ref()).await;
+    for round in 0..8_u64 {
+        let number = 2 + round * 2;
+        settled(
+            store.as_ref(),
+            changes(room, vec![change(number, kind::JOIN, 2)]),
+        )
+        .await;
+        let writers = (0..3).map(|writer| {
+            let store = Arc::clone(&store);
+            async move {
+                for count in 0.. {
+                    let nonce = format!("{round}-{writer}-{count}");
+                    let outcome =
+                        settled(store.as_ref(), post(room, 2, "still here", &nonce)).await;
+                    if outcome == Outcome::Refused(Refusal::NotMember) {
+                        return;
+                    }
+                }
+            }
+        });
+        let leave = settled(
+            store.as_ref(),
+            changes(room, vec![change(number + 1, kind::LEAVE, 2)]),
+        );
+        let (_, leave) = tokio::join!(futures_util::future::join_all(writers), leave);
+        let Outcome::Applied { events, .. } = leave else {
+            panic!("{leave:?}")
+        };
+        let after = store.page(room, None, events[0].seq, 10).await.unwrap();
+        assert!(
+            after.events.is_empty(),
+            "written after the leave: {:?}",
+            after.events
+        );
+    }
+}
+
 macro_rules! laws {
     ($adapter:ident, $make:expr, [$($law:ident),* $(,)?]) => {
         mod $adapter {
@@ -364,6 +416,7 @@ macro_rules! laws {
             texts_come_back_as_they_went_in,
             what_is_published_is_noted_without_gaps,
             concurrent_batches_give_one_gapless_log,
+            nobody_writes_after_his_leave_however_they_race,
         ]);
     };
 }
