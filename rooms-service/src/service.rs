@@ -56,9 +56,8 @@ impl Service {
         };
         let (this, call) = (self.clone(), call.clone());
         self.to_its_end(async move {
-            let made = this.0.store.create(&room, this.0.clock.now()).await;
-            this.0.views.forget_rooms_of(room.creator).await;
-            let id = made?;
+            let create = this.0.store.create(&room, this.0.clock.now());
+            let id = this.0.views.changing_rooms_of(room.creator, create).await?;
             this.settle(&call, id, ChangeNo::new(1)).await?;
             Ok(id)
         })
@@ -131,10 +130,6 @@ impl Service {
     }
 
     async fn finish(&self, room: RoomId) -> base::Result<()> {
-        // The call may have ended before it dropped what the cache has.
-        for change in self.0.store.pending(room).await? {
-            self.0.views.forget_rooms_of(change.uid).await;
-        }
         self.settle(&Call::own("rooms-relay"), room, None).await
     }
 
@@ -150,10 +145,9 @@ impl Service {
         let (this, call) = (self.clone(), call.clone());
         self.to_its_end(async move {
             let now = this.0.clock.now();
-            let changed = this.0.store.change(room, wish, now).await;
-            // Whatever came of it: an answer may be lost after the commit.
-            this.0.views.forget_rooms_of(wish.subject()).await;
-            let until = match changed {
+            let change = this.0.store.change(room, wish, now);
+            let changed = this.0.views.changing_rooms_of(wish.subject(), change);
+            let until = match changed.await {
                 Ok(no) => Some(no),
                 Err(ChangeError::Refused(Refusal::Already)) => {
                     // Another's change may have made him one and still be pending;
@@ -169,7 +163,7 @@ impl Service {
     }
 
     /// Runs a write on its own task: a caller that goes away must not stop it
-    /// between its commit and the drop of what the cache has.
+    /// while a key of the cache is held.
     async fn to_its_end<T: Send + 'static>(
         &self,
         write: impl Future<Output = base::Result<T>> + Send + 'static,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use base::{RoomId, RoomName, Timestamp, Uid};
-use cache::{Cache, cached};
+use cache::{Cache, cached, holding};
 use runtime::StoreError;
 use serde::{Deserialize, Serialize};
 
@@ -46,9 +46,13 @@ impl Views {
         Ok(rooms.unwrap_or_default())
     }
 
-    /// The user's rooms may be others now. To be called after the commit.
-    pub(crate) async fn forget_rooms_of(&self, uid: Uid) {
-        self.cache.forget(&rooms_key(uid)).await;
+    /// Runs a change after which the user's rooms may be others.
+    pub(crate) async fn changing_rooms_of<T>(
+        &self,
+        uid: Uid,
+        change: impl Future<Output = T>,
+    ) -> T {
+        holding(&*self.cache, vec![rooms_key(uid)], change).await
     }
 }
 

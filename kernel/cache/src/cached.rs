@@ -41,9 +41,27 @@ where
     Ok(value)
 }
 
-/// Runs `change`, then forgets `keys`, whatever came of it: a change whose answer
-/// was lost may have been committed. Both happen on a task of their own, so that a
-/// caller who gives up in between leaves nothing stale behind.
+/// Runs `change` while `keys` are held. It must not be given up in between, or the keys
+/// are held for longer than they need be; [`changing`] sees to that.
+pub async fn holding<T>(
+    cache: &dyn Cache,
+    keys: Vec<String>,
+    change: impl Future<Output = T>,
+) -> T {
+    let mut holds = Vec::with_capacity(keys.len());
+    for key in keys {
+        holds.push(cache.hold(&key).await);
+    }
+    let outcome = change.await;
+    // Whatever came of it: a change whose answer was lost may have been committed.
+    for hold in holds {
+        cache.release(hold).await;
+    }
+    outcome
+}
+
+/// Runs `change` while `keys` are held, on a task of its own: a caller who gives up
+/// stops neither.
 ///
 /// # Errors
 /// When `change` panics.
@@ -54,12 +72,8 @@ pub async fn changing<T: Send + 'static>(
     change: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Error> {
     let cache = Arc::clone(cache);
-    let work = lifecycle.tasks().spawn(async move {
-        let outcome = change.await;
-        for key in keys {
-            cache.forget(&key).await;
-        }
-        outcome
-    });
+    let work = lifecycle
+        .tasks()
+        .spawn(async move { holding(&*cache, keys, change).await });
     work.await.map_err(Error::internal)
 }

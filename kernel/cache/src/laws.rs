@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use runtime::Lifecycle;
 
-use crate::{Cache, Lease, Lookup, cached, changing};
+use crate::{Cache, Lease, Lookup, cached, changing, holding};
 
 /// Makes a test of each law for the cache that `$open` gives.
 macro_rules! laws {
@@ -14,13 +14,15 @@ macro_rules! laws {
         $crate::laws::laws!($open =>
             what_is_filled_is_found,
             only_the_first_who_misses_may_fill,
-            a_forgotten_value_is_gone,
+            a_changed_value_is_gone,
+            what_is_held_is_neither_served_nor_stored,
+            a_release_leaves_anothers_hold,
             a_reader_from_before_a_change_cannot_write_the_old_value_back,
             a_lease_fills_once,
             keys_do_not_mix,
             reading_through_loads_once,
             absence_is_not_kept,
-            a_change_is_forgotten_though_its_caller_gave_up,
+            a_change_comes_to_its_end_though_its_caller_gave_up,
             no_reader_sees_an_old_value_after_a_change_however_they_race,
         );
     };
@@ -49,6 +51,11 @@ async fn hit(cache: &impl Cache, key: &str) -> Bytes {
     }
 }
 
+pub(crate) async fn change(cache: &impl Cache, key: &str) {
+    let hold = cache.hold(key).await;
+    cache.release(hold).await;
+}
+
 pub(crate) async fn what_is_filled_is_found(cache: impl Cache) {
     let lease = miss(&cache, "k").await;
     cache.fill(lease, bytes("v")).await;
@@ -68,27 +75,53 @@ pub(crate) async fn only_the_first_who_misses_may_fill(cache: impl Cache) {
     assert_eq!(hit(&cache, "k").await, "first");
 }
 
-pub(crate) async fn a_forgotten_value_is_gone(cache: impl Cache) {
+pub(crate) async fn a_changed_value_is_gone(cache: impl Cache) {
     let lease = miss(&cache, "k").await;
     cache.fill(lease, bytes("v")).await;
-    cache.forget("k").await;
+    change(&cache, "k").await;
     let lease = miss(&cache, "k").await;
     cache.fill(lease, bytes("w")).await;
     assert_eq!(hit(&cache, "k").await, "w");
+}
+
+pub(crate) async fn what_is_held_is_neither_served_nor_stored(cache: impl Cache) {
+    let lease = miss(&cache, "k").await;
+    cache.fill(lease, bytes("old")).await;
+    let hold = cache.hold("k").await;
+    let during = miss(&cache, "k").await;
+    cache.fill(during, bytes("old")).await;
+    miss(&cache, "k").await;
+    cache.release(hold).await;
+    let after = miss(&cache, "k").await;
+    cache.fill(after, bytes("new")).await;
+    assert_eq!(hit(&cache, "k").await, "new");
+}
+
+pub(crate) async fn a_release_leaves_anothers_hold(cache: impl Cache) {
+    let first = cache.hold("k").await;
+    let second = cache.hold("k").await;
+    cache.release(first).await;
+    let between = miss(&cache, "k").await;
+    cache.fill(between, bytes("old")).await;
+    miss(&cache, "k").await;
+    cache.release(second).await;
+    let after = miss(&cache, "k").await;
+    cache.fill(after, bytes("new")).await;
+    assert_eq!(hit(&cache, "k").await, "new");
 }
 
 pub(crate) async fn a_reader_from_before_a_change_cannot_write_the_old_value_back(
     cache: impl Cache,
 ) {
     let before = miss(&cache, "k").await;
-    cache.forget("k").await;
+    change(&cache, "k").await;
     cache.fill(before, bytes("old")).await;
     let after = miss(&cache, "k").await;
     cache.fill(after, bytes("new")).await;
     assert_eq!(hit(&cache, "k").await, "new");
 
     let before = miss(&cache, "l").await;
-    cache.forget("l").await;
+    change(&cache, "l").await;
     let after = miss(&cache, "l").await;
     cache.fill(before, bytes("old")).await;
     cache.fill(after, bytes("new")).await;
@@ -108,7 +141,7 @@ pub(crate) async fn a_lease_fills_once(cache: impl Cache) {
 
 pub(crate) async fn keys_do_not_mix(cache: impl Cache) {
     let (a, b) = (miss(&cache, "a").await, miss(&cache, "b").await);
-    cache.forget("b").await;
+    change(&cache, "b").await;
     cache.fill(a, bytes("a")).await;
     cache.fill(b, bytes("b")).await;
     assert_eq!(hit(&cache, "a").await, "a");
@@ -130,7 +163,9 @@ pub(crate) async fn absence_is_not_kept(cache: impl Cache) {
     assert_eq!((absent, present), (Ok(None), Ok(Some(7))));
 }
 
-pub(crate) async fn a_change_is_forgotten_though_its_caller_gave_up(cache: impl Cache + 'static) {
+pub(crate) async fn a_change_comes_to_its_end_though_its_caller_gave_up(
+    cache: impl Cache + 'static,
+) {
     let cache: Arc<dyn Cache> = Arc::new(cache);
     let lifecycle = Lifecycle::new();
     let _ = cached::<u64, ()>(&*cache, "k", async { Ok(Some(1)) }).await;
@@ -179,8 +214,8 @@ pub(crate) async fn no_reader_sees_an_old_value_after_a_change_however_they_race
         });
     }
     for value in 1..=200 {
-        stored.store(value, Ordering::SeqCst);
-        cache.forget("k").await;
+        let commit = async { stored.store(value, Ordering::SeqCst) };
+        holding(&*cache, vec!["k".to_owned()], commit).await;
         told.store(value, Ordering::SeqCst);
         tokio::task::yield_now().await;
     }

@@ -2,10 +2,14 @@
 //!
 //! Coherence is by leases (Nishtala et al., "Scaling Memcache at Facebook",
 //! NSDI 2013, section 3.2.1). A miss leaves a lease under the key; a value is
-//! stored only while that very lease stands; a change deletes value or lease. So a
+//! stored only while that very lease stands; a change ends value and lease. So a
 //! reader who read the database before a change can never write the old value back
-//! after it. A cache that is down costs time, never an answer: its errors are
-//! misses, and are counted.
+//! after it.
+//!
+//! Whoever changes the database holds the key from before his commit to after it:
+//! while it is held nothing is served under it and nothing stored. So a process that
+//! is killed between its commit and the release leaves nothing old behind. A cache
+//! that is down costs time, never an answer: its errors are misses, and are counted.
 
 mod cached;
 #[cfg(test)]
@@ -19,7 +23,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use cached::{cached, changing};
+pub use cached::{cached, changing, holding};
 pub use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
@@ -29,6 +33,8 @@ pub const LEASE: Duration = Duration::from_secs(3);
 /// How long a value lives. With the lease before it, nothing is ever older than
 /// [`STALE`], counted from when it was read from the database.
 pub const LIFE: Duration = Duration::from_secs(27);
+/// How long a key is held, most: longer than any change takes.
+pub const HOLD: Duration = Duration::from_secs(10);
 /// How old an answer can be when a change could not be told to the cache.
 pub const STALE: Duration = Duration::from_secs(30);
 
@@ -65,6 +71,13 @@ impl Lease {
     }
 }
 
+/// A key that is held; to be given back by [`Cache::release`].
+#[derive(Debug)]
+pub struct Hold {
+    key: String,
+    token: u128,
+}
+
 /// A cache. `laws.rs` states what each adapter does.
 #[async_trait]
 pub trait Cache: Send + Sync {
@@ -72,10 +85,15 @@ pub trait Cache: Send + Sync {
     async fn get(&self, key: &str) -> Lookup;
 
     /// Stores `value` if `lease` still stands: it is younger than [`LEASE`] and the
-    /// key was not forgotten since.
+    /// key was not held since.
     async fn fill(&self, lease: Lease, value: Bytes);
 
-    /// Deletes value and lease, after a change was committed. While that fails, it
-    /// is tried again behind the caller's back for [`STALE`].
-    async fn forget(&self, key: &str);
+    /// Ends what is under `key` and holds it, before a change is committed: until the
+    /// release, or for [`HOLD`], gets are misses and fills are in vain.
+    async fn hold(&self, key: &str) -> Hold;
+
+    /// Frees the key after the change, unless another holds it by now, and ends what
+    /// is under it. While that fails, it is tried again behind the caller's back for
+    /// [`STALE`].
+    async fn release(&self, hold: Hold);
 }

@@ -9,7 +9,7 @@ use moka::ops::compute::Op;
 use moka::sync::Cache as Map;
 use tokio::time::Instant;
 
-use crate::{Cache, LEASE, LIFE, Lease, Lookup, STALE};
+use crate::{Cache, HOLD, Hold, LEASE, LIFE, Lease, Lookup, STALE};
 
 /// Bytes of keys and values, most; the least used go first.
 const CAPACITY: u64 = 32 << 20;
@@ -26,6 +26,7 @@ struct Entry {
 enum Held {
     Lease(u128),
     Value(Bytes),
+    Hold(u128),
 }
 
 impl Entry {
@@ -51,7 +52,7 @@ impl Memory {
     pub fn new() -> Self {
         let weigh = |key: &String, entry: &Entry| {
             let value = match &entry.held {
-                Held::Lease(_) => 0,
+                Held::Lease(_) | Held::Hold(_) => 0,
                 Held::Value(bytes) => bytes.len(),
             };
             u32::try_from(key.len() + value + OVERHEAD).unwrap_or(u32::MAX)
@@ -66,6 +67,10 @@ impl Memory {
             tokens: AtomicU64::new(1),
         }
     }
+
+    fn token(&self) -> u128 {
+        u128::from(self.tokens.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 #[async_trait]
@@ -79,14 +84,14 @@ impl Cache for Memory {
                     metrics::counter!("parley_cache_gets_total", "outcome" => "hit").increment(1);
                     Lookup::Hit(bytes)
                 }
-                Held::Lease(_) => {
+                Held::Lease(_) | Held::Hold(_) => {
                     metrics::counter!("parley_cache_gets_total", "outcome" => "miss").increment(1);
                     Lookup::Miss(Lease::none())
                 }
             };
         }
         metrics::counter!("parley_cache_gets_total", "outcome" => "miss").increment(1);
-        let token = u128::from(self.tokens.fetch_add(1, Ordering::Relaxed));
+        let token = self.token();
         let mut leased = false;
         self.entries.entry_by_ref(key).and_compute_with(|entry| {
             if entry.is_some_and(|entry| entry.value().live()) {
@@ -122,10 +127,26 @@ impl Cache for Memory {
         });
     }
 
-    async fn forget(&self, key: &str) {
-        // Not `invalidate`: it may fall between another's look and its put.
-        let remove = |_| Op::Remove;
-        self.entries.entry_by_ref(key).and_compute_with(remove);
+    async fn hold(&self, key: &str) -> Hold {
+        let token = self.token();
+        // Not `insert`: it may fall between another's look and its put.
+        self.entries.entry_by_ref(key).and_compute_with(|_| {
+            Op::Put(Entry {
+                until: Instant::now() + HOLD,
+                held: Held::Hold(token),
+            })
+        });
+        let key = key.to_owned();
+        Hold { key, token }
+    }
+
+    async fn release(&self, hold: Hold) {
+        self.entries.entry(hold.key).and_compute_with(|entry| {
+            let anothers = entry.is_some_and(
+                |entry| matches!(entry.value().held, Held::Hold(token) if token != hold.token),
+            );
+            if anothers { Op::Nop } else { Op::Remove }
+        });
     }
 }
 
@@ -157,5 +178,17 @@ mod tests {
         assert!(matches!(cache.get("k").await, Lookup::Hit(_)));
         tokio::time::advance(LIFE / 2).await;
         assert!(matches!(cache.get("k").await, Lookup::Miss(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hold_whose_holder_died_ends_by_itself() {
+        let cache = Memory::new();
+        drop(cache.hold("k").await);
+        tokio::time::advance(HOLD).await;
+        let Lookup::Miss(lease) = cache.get("k").await else {
+            panic!("nothing was stored")
+        };
+        cache.fill(lease, Bytes::from_static(b"new")).await;
+        assert!(matches!(cache.get("k").await, Lookup::Hit(_)));
     }
 }

@@ -18,11 +18,11 @@ use ::redis::{
 use async_trait::async_trait;
 use base::{Entropy, Error, OsEntropy};
 use bytes::Bytes;
-use runtime::{Lifecycle, config};
+use runtime::{Lifecycle, Part, config};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::{Cache, LEASE, LIFE, Lease, Lookup, STALE};
+use crate::{Cache, HOLD, Hold, LEASE, LIFE, Lease, Lookup, STALE};
 
 /// How long one answer may take; longer is as good as none. The laws speak of a
 /// Redis that is there, on however busy a machine.
@@ -41,6 +41,7 @@ const DELETE_AT_ONCE: usize = 200;
 /// The first byte of what is stored says what it is.
 const VALUE: u8 = b'V';
 const TOKEN: u8 = b'L';
+const HELD: u8 = b'H';
 
 /// Gives what is there, or leaves a lease.
 const GET: &str = r"
@@ -56,11 +57,21 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
 end
 return true";
 
+/// Deletes what is there, unless it is another's hold; `H` is [`HELD`].
+const RELEASE: &str = r"
+local found = redis.call('GET', KEYS[1])
+if found and found ~= ARGV[1] and string.sub(found, 1, 1) == 'H' then
+    return true
+end
+redis.call('DEL', KEYS[1])
+return true";
+
 /// A cache that all replicas share.
 pub struct Redis {
     link: Arc<Link>,
     get: Script,
     fill: Script,
+    release: Script,
 }
 
 struct Link {
@@ -68,6 +79,7 @@ struct Link {
     current: watch::Sender<Option<Connection>>,
     waiting: Mutex<VecDeque<Forget>>,
     has_waiting: Notify,
+    health: Part,
 }
 
 /// A connection and which one it is, so that the failure of an old one does not
@@ -85,7 +97,7 @@ struct Forget {
 
 impl Redis {
     /// A cache that connects in the background, now and whenever it must. The
-    /// process works without it, so it is no condition of being ready.
+    /// process works without it: it is the aid `redis`.
     ///
     /// # Errors
     /// When the address cannot be used.
@@ -106,6 +118,7 @@ impl Redis {
             current: watch::Sender::new(None),
             waiting: Mutex::new(VecDeque::new()),
             has_waiting: Notify::new(),
+            health: lifecycle.health().aid("redis"),
         });
         let keeper = Arc::clone(&link);
         let stopping = lifecycle.stopping().clone();
@@ -116,6 +129,7 @@ impl Redis {
             link,
             get: Script::new(GET),
             fill: Script::new(FILL),
+            release: Script::new(RELEASE),
         })
     }
 }
@@ -164,12 +178,34 @@ impl Cache for Redis {
             .await;
     }
 
-    async fn forget(&self, key: &str) {
-        let delete = async |redis: &mut MultiplexedConnection| {
-            ::redis::cmd("DEL").arg(key).exec_async(redis).await
-        };
-        if self.link.ask(delete).await.is_none() {
-            self.link.forget_later(key);
+    async fn hold(&self, key: &str) -> Hold {
+        // Without randomness it is nobody's, and dies of its age.
+        let token = token().unwrap_or_default();
+        let held = tagged(HELD, &token.to_be_bytes());
+        let millis = millis(HOLD);
+        self.link
+            .ask(async |redis| {
+                let mut set = ::redis::cmd("SET");
+                set.arg(key).arg(&held[..]).arg("PX").arg(millis);
+                set.exec_async(redis).await
+            })
+            .await;
+        let key = key.to_owned();
+        Hold { key, token }
+    }
+
+    async fn release(&self, hold: Hold) {
+        let ours = tagged(HELD, &hold.token.to_be_bytes());
+        let released = self
+            .link
+            .ask(async |redis| {
+                let mut call = self.release.key(&hold.key);
+                call.arg(&ours[..]);
+                call.invoke_async::<()>(redis).await
+            })
+            .await;
+        if released.is_none() {
+            self.link.forget_later(&hold.key);
         }
     }
 }
@@ -202,7 +238,7 @@ impl Link {
         });
         if taken {
             metrics::gauge!("parley_cache_up").set(0.0);
-            tracing::warn!(why, "Redis is gone; going on without, slower");
+            self.health.down(why);
         }
     }
 
@@ -222,19 +258,13 @@ impl Link {
 
     /// Has a connection whenever Redis lets it.
     async fn keep(&self) {
-        let mut told = false;
         for number in 1.. {
             match within(CONNECT, self.dial()).await {
-                Ok(redis) => {
-                    told = true;
-                    self.serve(Connection { number, redis }).await;
-                }
-                Err(why) if !told => {
-                    told = true;
-                    tracing::warn!(why, "Redis is not there; going on without, slower");
+                Ok(redis) => self.serve(Connection { number, redis }).await,
+                Err(why) => {
                     metrics::gauge!("parley_cache_up").set(0.0);
+                    self.health.down(why);
                 }
-                Err(_) => {}
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -259,7 +289,7 @@ impl Link {
         if self.delete_waiting(&mut connection).await.is_err() {
             return;
         }
-        tracing::info!("Redis is there");
+        self.health.up();
         metrics::gauge!("parley_cache_up").set(1.0);
         let mut current = self.current.subscribe();
         self.current.send_replace(Some(connection.clone()));

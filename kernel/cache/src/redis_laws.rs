@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 use super::*;
+use crate::laws::change;
 
 /// A cache whose keys nobody else has, connected.
 struct Own {
@@ -31,8 +32,11 @@ impl Cache for Own {
     async fn fill(&self, lease: Lease, value: Bytes) {
         self.redis.fill(lease, value).await;
     }
-    async fn forget(&self, key: &str) {
-        self.redis.forget(&format!("{}{key}", self.prefix)).await;
+    async fn hold(&self, key: &str) -> Hold {
+        self.redis.hold(&format!("{}{key}", self.prefix)).await
+    }
+    async fn release(&self, hold: Hold) {
+        self.redis.release(hold).await;
     }
 }
 
@@ -147,7 +151,7 @@ async fn a_forget_that_failed_is_done_before_the_cache_answers_again() {
     let cache = open_on(&through(&cable)).await;
     filled(&cache, "old").await;
     let address = cable.cut().await;
-    cache.forget("k").await;
+    change(&cache, "k").await;
     cache.until_broken().await;
     let Lookup::Miss(lease) = cache.get("k").await else {
         panic!("there is no way to the server")
@@ -168,7 +172,7 @@ async fn without_a_server_gets_are_misses_at_once_and_the_forgets_that_wait_are_
     let redis = Redis::connect(&nowhere, &lifecycle).unwrap();
     for n in 0..=WAITING {
         assert!(matches!(redis.get("k").await, Lookup::Miss(Lease(None))));
-        redis.forget(&n.to_string()).await;
+        change(&redis, &n.to_string()).await;
     }
     assert_eq!(redis.link.waiting.lock().unwrap().len(), WAITING);
     assert!(lifecycle.stop(Duration::from_secs(5)).await);
