@@ -9,15 +9,14 @@ mod frame;
 mod room;
 mod sources;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::{RoomId, Seq};
 use proto::message::Event;
 use runtime::Lifecycle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub(crate) use frame::Frame;
 pub(crate) use room::{Admission, Room, Watch};
@@ -38,7 +37,21 @@ pub(crate) struct Fanout(Arc<Shared>);
 struct Shared {
     shards: Vec<Mutex<HashMap<RoomId, Cell>>>,
     mend: mpsc::Sender<RoomId>,
-    bus_down: AtomicBool,
+    bus: watch::Sender<BusState>,
+}
+
+/// What is known of the bus. Until the tail is open, heads are all there is.
+#[derive(Default)]
+struct BusState {
+    tail_open: bool,
+    /// Replicas of the message-service that cannot publish.
+    cut_off: HashSet<usize>,
+}
+
+impl BusState {
+    fn reliable(&self) -> bool {
+        self.tail_open && self.cut_off.is_empty()
+    }
 }
 
 /// A poisoned lock means a panic in here; a room's invariants hold between calls.
@@ -51,11 +64,10 @@ impl Fanout {
     pub(crate) fn start(ports: &Ports, lifecycle: &Lifecycle) -> Self {
         let (mend, holes) = mpsc::channel(MENDING);
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        // Until the tail is open, heads are all there is.
         let fanout = Self(Arc::new(Shared {
             shards,
             mend,
-            bus_down: AtomicBool::new(true),
+            bus: watch::Sender::default(),
         }));
         sources::start(&fanout, ports, holes, lifecycle);
         fanout
@@ -92,13 +104,31 @@ impl Fanout {
         self.mend_if_needed(id, &mut room);
     }
 
-    /// Says whether the bus can be relied on.
-    pub(crate) fn set_bus_down(&self, down: bool) {
-        self.0.bus_down.store(down, Ordering::Relaxed);
+    /// Says whether this gateway reads the bus.
+    fn set_tail_open(&self, open: bool) {
+        self.0.bus.send_modify(|bus| bus.tail_open = open);
     }
 
-    fn bus_down(&self) -> bool {
-        self.0.bus_down.load(Ordering::Relaxed)
+    /// Says whether replica `index` of the message-service is cut off from the bus, by
+    /// its own word.
+    pub(crate) fn set_cut_off(&self, index: usize, cut_off: bool) {
+        self.0.bus.send_if_modified(|bus| {
+            if cut_off {
+                bus.cut_off.insert(index)
+            } else {
+                bus.cut_off.remove(&index)
+            }
+        });
+    }
+
+    fn bus_state(&self) -> watch::Receiver<BusState> {
+        self.0.bus.subscribe()
+    }
+
+    /// Waits until this gateway reads the bus.
+    pub(crate) async fn tail_open(&self) {
+        // The sender is this very registry's, so there is no end of it to hear of.
+        let _ = self.bus_state().wait_for(|bus| bus.tail_open).await;
     }
 
     fn mend_if_needed(&self, id: RoomId, room: &mut Room) {

@@ -19,4 +19,4 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use server::serve;
+pub(crate) use server::{bind, serve};

@@ -17,6 +17,7 @@ mod ws;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{Clock, Entropy, OsEntropy, SystemClock};
 use runtime::{Call, Lifecycle, RequestId};
@@ -29,8 +30,13 @@ use limits::Limits;
 use posts::Posts;
 use verdicts::Verdicts;
 
+/// How long a gateway that starts waits for the bus. Without it the logs are read,
+/// which is slower; so a bus that is down does not keep a gateway from serving.
+const BUS_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Binds the public port and serves it until the process drains; returns the address
-/// that it is bound to.
+/// that it is bound to. The first connection is accepted when the bus is being read,
+/// so that none is served late for want of it.
 ///
 /// # Errors
 /// When the address cannot be listened on.
@@ -40,7 +46,14 @@ pub async fn start(
     lifecycle: &Lifecycle,
 ) -> base::Result<SocketAddr> {
     let gateway = Gateway::new(config, ports, lifecycle);
-    http::serve(gateway).await
+    let listener = http::bind(&gateway.config.http).await?;
+    if tokio::time::timeout(BUS_PATIENCE, gateway.fanout.tail_open())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the bus is not there yet; going on without, slower");
+    }
+    http::serve(listener, gateway)
 }
 
 /// What all requests and connections share; cheap to clone.

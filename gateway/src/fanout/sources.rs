@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use base::{RoomId, Seq, limits};
-use bus::Bus;
+use bus::{Bus, BusError, Tail};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use prost::Message as _;
@@ -65,26 +65,24 @@ async fn tail(fanout: Fanout, bus: std::sync::Arc<dyn Bus>) {
         let watched = fanout.clone();
         let wanted = move |key| RoomId::new(key).is_some_and(|room| watched.watched(room));
         match bus.tail(Box::new(wanted)).await {
-            Ok(mut tail) => {
+            Ok(tail) => {
                 tracing::info!("the bus is open");
-                fanout.set_bus_down(false);
-                loop {
-                    match tail.next().await {
-                        Ok(record) => take(&fanout, &record.payload),
-                        Err(error) => {
-                            tracing::warn!(%error, "the bus may have lost something");
-                            fanout.set_bus_down(true);
-                            tokio::time::sleep(TAIL_PAUSE).await;
-                            // Whether it is well again, the next records say.
-                            fanout.set_bus_down(!bus.healthy());
-                        }
-                    }
-                }
+                fanout.set_tail_open(true);
+                let error = follow(&fanout, tail).await;
+                tracing::warn!(%error, "the bus may have lost something");
+                fanout.set_tail_open(false);
             }
-            Err(error) => {
-                tracing::debug!(%error, "the bus cannot be opened");
-                tokio::time::sleep(TAIL_PAUSE).await;
-            }
+            Err(error) => tracing::debug!(%error, "the bus cannot be opened"),
+        }
+        tokio::time::sleep(TAIL_PAUSE).await;
+    }
+}
+
+async fn follow(fanout: &Fanout, mut tail: Box<dyn Tail>) -> BusError {
+    loop {
+        match tail.next().await {
+            Ok(record) => take(fanout, &record.payload),
+            Err(error) => return error,
         }
     }
 }
@@ -99,15 +97,20 @@ fn take(fanout: &Fanout, payload: &[u8]) {
     }
 }
 
-/// Asks where the logs end, always: often while the bus is bad.
+/// Asks where the logs end, always: often while the bus is bad, and at once when it
+/// becomes good or bad, for what came between.
 async fn heads(fanout: Fanout, messages: Replicas, bus: std::sync::Arc<dyn Bus>) {
     let mut last = Instant::now();
+    let mut state = fanout.bus_state();
     let mut tick = tokio::time::interval(HEADS_PERIOD_BUS_DOWN);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tick.tick().await;
-        let bus_down = fanout.bus_down() || !bus.healthy();
-        if !bus_down && last.elapsed() < HEADS_PERIOD {
+        let changed = tokio::select! {
+            _ = tick.tick() => false,
+            Ok(()) = state.changed() => true,
+        };
+        let reliable = state.borrow_and_update().reliable() && bus.healthy();
+        if !changed && reliable && last.elapsed() < HEADS_PERIOD {
             continue;
         }
         last = Instant::now();

@@ -25,23 +25,32 @@ use tower::Service;
 use super::lingering::Lingering;
 use super::observe::Peer;
 use super::router;
-use crate::Gateway;
+use crate::{Gateway, config};
 
 /// Bytes of a connection's read buffer, and so of a request's head, most.
 const BUFFER_BYTES: usize = 16 * 1024;
 /// How long to wait when the system has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Binds the public port and serves it from here on.
+/// Binds the public port.
 ///
 /// # Errors
 /// When the address cannot be listened on.
-pub(crate) async fn serve(gateway: Gateway) -> base::Result<SocketAddr> {
-    let listen = gateway.config.http.listen;
-    let wrong =
-        |error| Error::invalid("http.listen", format!("cannot listen on {listen}: {error}"));
-    let listener = TcpListener::bind(listen).await.map_err(wrong)?;
-    let address = listener.local_addr().map_err(wrong)?;
+pub(crate) async fn bind(config: &config::Http) -> base::Result<TcpListener> {
+    let listen = config.listen;
+    TcpListener::bind(listen).await.map_err(|error| {
+        Error::invalid("http.listen", format!("cannot listen on {listen}: {error}"))
+    })
+}
+
+/// Serves the port from here on; returns the address that it is bound to.
+///
+/// # Errors
+/// When the system does not tell the address.
+pub(crate) fn serve(listener: TcpListener, gateway: Gateway) -> base::Result<SocketAddr> {
+    let address = listener
+        .local_addr()
+        .map_err(|error| Error::invalid("http.listen", error))?;
     let lifecycle = gateway.lifecycle.clone();
     lifecycle.spawn_draining("http", async move {
         let stopping = gateway.lifecycle.stopping().clone();

@@ -133,6 +133,12 @@ fn house(changes: &[(&str, &str)]) -> House {
 }
 
 impl House {
+    /// Serves a port of its own.
+    async fn serve(&self) -> SocketAddr {
+        let listener = super::bind(&self.gateway.config.http).await.unwrap();
+        super::serve(listener, self.gateway.clone()).unwrap()
+    }
+
     async fn ask(
         &self,
         method: &str,
@@ -413,7 +419,7 @@ async fn a_socket_is_refused_before_the_upgrade() {
 #[tokio::test]
 async fn a_client_that_sends_ten_mebibytes_sees_the_refusal() {
     let house = house(&[]);
-    let address = super::serve(house.gateway.clone()).await.unwrap();
+    let address = house.serve().await;
     let ten = 10 << 20;
     let mut request =
         format!("POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: {ten}\r\n\r\n");
@@ -435,7 +441,7 @@ async fn who_dawdles_is_let_go() {
         ("HTTP__BODY_TIMEOUT", "50ms"),
         ("HTTP__HEADER_TIMEOUT", "50ms"),
     ]);
-    let address = super::serve(house.gateway.clone()).await.unwrap();
+    let address = house.serve().await;
     let body = b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{";
     let answer = house.say(address, body).await;
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
@@ -447,7 +453,7 @@ async fn who_dawdles_is_let_go() {
 #[tokio::test]
 async fn a_good_handshake_is_upgraded() {
     let house = house(&[]);
-    let address = super::serve(house.gateway.clone()).await.unwrap();
+    let address = house.serve().await;
     let handshake = "GET /ws?token=good HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -461,7 +467,7 @@ async fn a_good_handshake_is_upgraded() {
 #[tokio::test]
 async fn a_drain_lets_idle_connections_go_and_accepts_no_more() {
     let house = house(&[]);
-    let address = super::serve(house.gateway.clone()).await.unwrap();
+    let address = house.serve().await;
     let mut idle = TcpStream::connect(address).await.unwrap();
     idle.write_all(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
         .await

@@ -27,30 +27,29 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait before a stream is opened again.
 const REOPEN_PAUSE: Duration = Duration::from_millis(50);
 
-/// Keeps the stream to replica `index` for as long as the gateway lives.
+/// Keeps the stream to replica `index` for as long as the gateway lives. It is open also
+/// while there is nothing to send: on it the replica says whether it reaches the bus.
 pub(super) async fn keep(posts: Posts, index: usize, fanout: Fanout) {
+    let mut opened = true;
     loop {
-        // A stream is opened when there is something to send.
-        tokio::select! {
-            () = posts.0.filled[index].notified() => {}
-            () = tokio::time::sleep(TICK) => {
-                give_up_late(&posts, index);
-                continue;
-            }
-        }
-        if let Err(error) = run(&posts, index, &fanout).await {
+        let ended = run(&posts, index, &fanout, &mut opened).await;
+        if let Err(error) = ended
+            && std::mem::take(&mut opened)
+        {
             tracing::warn!(replica = index, %error, "a stream of posts ended");
         }
+        fanout.set_cut_off(index, false);
         posts.0.replicas.suspect(index);
         posts.move_on(index);
         give_up_late(&posts, index);
         tokio::time::sleep(REOPEN_PAUSE).await;
-        // Whoever sent meanwhile notified; so did the move when it ended here.
+        // Without haste, unless something waits for this very replica.
+        let _ = tokio::time::timeout(TICK, posts.0.filled[index].notified()).await;
     }
 }
 
-/// Runs one stream until it dies.
-async fn run(posts: &Posts, index: usize, fanout: &Fanout) -> base::Result<()> {
+/// Runs one stream until it dies; notes that it was `opened`.
+async fn run(posts: &Posts, index: usize, fanout: &Fanout, opened: &mut bool) -> base::Result<()> {
     let (batches, outgoing) = mpsc::channel::<PostBatch>(4);
     let mut client = MessagesClient::new(posts.0.replicas.channel(index))
         .max_decoding_message_size(8 << 20)
@@ -61,6 +60,7 @@ async fn run(posts: &Posts, index: usize, fanout: &Fanout) -> base::Result<()> {
         Ok(Err(status)) => return Err(status::from_status(&status)),
         Err(_) => return Err(Error::unavailable("not reachable", "opening took too long")),
     };
+    *opened = true;
     let mut heard_at = Instant::now();
     let mut tick = tokio::time::interval(TICK);
     posts.0.filled[index].notify_one();
@@ -69,9 +69,7 @@ async fn run(posts: &Posts, index: usize, fanout: &Fanout) -> base::Result<()> {
             answer = next(&mut answers) => {
                 heard_at = Instant::now();
                 let answer = answer?;
-                if answer.bus_down {
-                    fanout.set_bus_down(true);
-                }
+                fanout.set_cut_off(index, answer.bus_down);
                 take(posts, index, fanout, answer.answers);
             }
             // Reserving first: nothing is taken from the outbox that cannot be sent.

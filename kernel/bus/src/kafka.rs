@@ -4,9 +4,14 @@
 //! it is when the tail opens: every gateway reads everything that comes after.
 //! Kafka's cost is per request, so the broker's own waiting (`fetch.wait.max.ms`)
 //! stays at its default, and batching is left to the publisher.
+//!
+//! A client of librdkafka that hears of no brokers at all, as a cluster that starts
+//! may say, forgets those that it knew and never connects again
+//! (confluentinc/librdkafka#5301). So clients are tried regularly, and one that gets no
+//! answer is replaced.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,13 +36,15 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long records stay in a topic that Parley makes: the log is the truth, the
 /// topic is a way there.
 const RETENTION_MS: &str = "3600000";
-/// How often the topic is asked for until it is there, and watched afterwards.
+/// How often the brokers are asked for the topic.
 const WATCH_PERIOD: Duration = Duration::from_secs(2);
+/// How long a tail may be silent before its brokers are asked whether they are there.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// One topic of a Kafka cluster.
 pub struct KafkaBus {
     client: ClientConfig,
-    producer: FutureProducer<Watcher>,
+    producer: RwLock<FutureProducer<Watcher>>,
     topic: String,
     healthy: Arc<AtomicBool>,
 }
@@ -65,7 +72,8 @@ impl ConsumerContext for Watcher {}
 
 impl KafkaBus {
     /// A bus on `topic`, which is made with `partitions` when it is not there. It
-    /// returns at once; the part `kafka` is up when the topic can be reached.
+    /// returns at once; the aid `kafka` is up when the topic can be reached. It is an
+    /// aid and no more, because the log is read where the bus does not carry.
     ///
     /// # Errors
     /// When the configuration cannot be used.
@@ -87,27 +95,17 @@ impl KafkaBus {
             .set("topic.metadata.refresh.interval.ms", "30000")
             .set("allow.auto.create.topics", "false");
         let healthy = Arc::new(AtomicBool::new(true));
-        let mut settings = client.clone();
-        settings
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("linger.ms", "0")
-            .set("message.timeout.ms", PUBLISH_TIMEOUT)
-            .set("queue.buffering.max.messages", "10000")
-            .set("queue.buffering.max.kbytes", "65536");
-        let producer = settings
-            .create_with_context(Watcher {
-                healthy: Arc::clone(&healthy),
-            })
-            .map_err(failed)?;
+        let watcher = Watcher {
+            healthy: Arc::clone(&healthy),
+        };
         let bus = Arc::new(Self {
+            producer: RwLock::new(producer(&client, watcher)?),
             client,
-            producer,
             topic: topic.to_owned(),
             healthy,
         });
 
-        let part = lifecycle.health().part("kafka");
+        let part = lifecycle.health().aid("kafka");
         let replication = i32::from(kafka.replication);
         let keep = keep(Arc::clone(&bus), partitions, replication, part);
         let stopping = lifecycle.stopping().clone();
@@ -115,6 +113,32 @@ impl KafkaBus {
             stopping.run_until_cancelled(keep).await;
         });
         Ok(bus)
+    }
+
+    fn watcher(&self) -> Watcher {
+        Watcher {
+            healthy: Arc::clone(&self.healthy),
+        }
+    }
+
+    fn producer(&self) -> FutureProducer<Watcher> {
+        let producer = self.producer.read();
+        producer.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another producer in the place of one that gets no answer. What that one
+    /// had taken fails, and is published again by whoever published it.
+    fn replace_producer(&self) -> Result<(), BusError> {
+        let fresh = producer(&self.client, self.watcher())?;
+        let mut place = self
+            .producer
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *place, fresh);
+        drop(place);
+        // Its end waits for its threads, which is why this is not for async code.
+        drop(old);
+        Ok(())
     }
 
     async fn make_topic(&self, partitions: i32, replication: i32) -> Result<(), BusError> {
@@ -142,36 +166,53 @@ impl KafkaBus {
     }
 }
 
-/// Makes the topic as soon as the brokers are there, then watches them.
+fn producer(client: &ClientConfig, watcher: Watcher) -> Result<FutureProducer<Watcher>, BusError> {
+    let mut settings = client.clone();
+    settings
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("linger.ms", "0")
+        .set("message.timeout.ms", PUBLISH_TIMEOUT)
+        .set("queue.buffering.max.messages", "10000")
+        .set("queue.buffering.max.kbytes", "65536");
+    settings.create_with_context(watcher).map_err(failed)
+}
+
+/// Watches the brokers, and makes the topic when they do not have it.
 async fn keep(bus: Arc<KafkaBus>, partitions: i32, replication: i32, part: Part) {
     let mut tick = tokio::time::interval(WATCH_PERIOD);
-    let mut made = false;
     loop {
         tick.tick().await;
-        let outcome = if made {
-            reach(&bus).await
-        } else {
-            bus.make_topic(partitions, replication).await
+        let outcome = match topic_there(&bus).await {
+            Ok(true) => Ok(()),
+            Ok(false) => bus.make_topic(partitions, replication).await,
+            Err(error) => Err(error),
         };
         bus.healthy.store(outcome.is_ok(), Ordering::Relaxed);
         match outcome {
-            Ok(()) => {
-                made = true;
-                part.up();
-            }
+            Ok(()) => part.up(),
             Err(error) => part.down(error),
         }
     }
 }
 
-async fn reach(bus: &Arc<KafkaBus>) -> Result<(), BusError> {
+/// Whether the brokers have the topic. A producer that does not reach them is replaced.
+async fn topic_there(bus: &Arc<KafkaBus>) -> Result<bool, BusError> {
     let bus = Arc::clone(bus);
     blocking(move || {
-        let client = rdkafka::producer::Producer::client(&bus.producer);
-        client
-            .fetch_metadata(Some(&bus.topic), ASK_TIMEOUT)
-            .map(drop)
-            .map_err(failed)
+        let producer = bus.producer();
+        let client = rdkafka::producer::Producer::client(&producer);
+        match client.fetch_metadata(Some(&bus.topic), ASK_TIMEOUT) {
+            Ok(metadata) => {
+                let mut topics = metadata.topics().iter();
+                Ok(topics.any(|it| it.name() == bus.topic && !it.partitions().is_empty()))
+            }
+            Err(error) => {
+                drop(producer);
+                bus.replace_producer()?;
+                Err(failed(error))
+            }
+        }
     })
     .await
 }
@@ -198,7 +239,7 @@ impl Bus for KafkaBus {
             .key(&key[..])
             .payload(&record.payload[..]);
         let delivery = self
-            .producer
+            .producer()
             .send_result(record)
             .map_err(|(error, _)| failed(error))?;
         let outcome = match delivery.await {
@@ -220,9 +261,7 @@ impl Bus for KafkaBus {
             .set("auto.offset.reset", "latest")
             .set("fetch.error.backoff.ms", "50")
             .set("queued.max.messages.kbytes", "16384");
-        let watcher = Watcher {
-            healthy: Arc::clone(&self.healthy),
-        };
+        let watcher = self.watcher();
         let topic = self.topic.clone();
         let consumer = blocking(move || {
             let consumer: StreamConsumer<Watcher> =
@@ -250,7 +289,11 @@ impl Bus for KafkaBus {
             Ok(consumer)
         })
         .await?;
-        Ok(Box::new(KafkaTail { consumer, wanted }))
+        Ok(Box::new(KafkaTail {
+            consumer: Arc::new(consumer),
+            topic: self.topic.clone(),
+            wanted,
+        }))
     }
 
     fn healthy(&self) -> bool {
@@ -259,15 +302,32 @@ impl Bus for KafkaBus {
 }
 
 struct KafkaTail {
-    consumer: StreamConsumer<Watcher>,
+    consumer: Arc<StreamConsumer<Watcher>>,
+    topic: String,
     wanted: Wanted,
+}
+
+impl KafkaTail {
+    /// Asks the brokers whether they are there.
+    async fn probe(&self) -> Result<(), BusError> {
+        let (consumer, topic) = (Arc::clone(&self.consumer), self.topic.clone());
+        blocking(move || {
+            let metadata = consumer.fetch_metadata(Some(&topic), ASK_TIMEOUT);
+            metadata.map(drop).map_err(failed)
+        })
+        .await
+    }
 }
 
 #[async_trait]
 impl Tail for KafkaTail {
     async fn next(&mut self) -> Result<Record, BusError> {
         loop {
-            let message = self.consumer.recv().await.map_err(failed)?;
+            let Ok(message) = tokio::time::timeout(SILENCE, self.consumer.recv()).await else {
+                self.probe().await?;
+                continue;
+            };
+            let message = message.map_err(failed)?;
             let key = message.key().and_then(|key| <[u8; 8]>::try_from(key).ok());
             let Some(key) = key.map(u64::from_be_bytes) else {
                 continue;

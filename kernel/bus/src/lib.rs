@@ -63,7 +63,7 @@ pub trait Tail: Send {
     /// The next wanted record.
     ///
     /// # Errors
-    /// When something may have been missed, or the bus is not there; reading goes
-    /// on with the next call.
+    /// When something may have been missed, or the bus is not there. The tail is spent
+    /// then: open another, and ask the log for what came between.
     async fn next(&mut self) -> Result<Record, BusError>;
 }

@@ -53,7 +53,7 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-/// 200, or 503 with what is missing and why.
+/// 200, or 503 with what is missing and why; beside it what the process does without.
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
     let missing = health.missing();
     let status = if missing.is_empty() {
@@ -63,6 +63,10 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
     };
     (
         status,
-        Json(serde_json::json!({ "ready": missing.is_empty(), "missing": missing })),
+        Json(serde_json::json!({
+            "ready": missing.is_empty(),
+            "missing": missing,
+            "degraded": health.degraded(),
+        })),
     )
 }

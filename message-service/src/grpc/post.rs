@@ -29,6 +29,8 @@ use crate::writer::{Job, Reply, Writer};
 const UNDER_WAY: usize = 8_192;
 /// Answers in one message, most.
 const ANSWERS: usize = 512;
+/// How often the bus is looked at while there is nothing to answer.
+const BUS_PERIOD: Duration = Duration::from_millis(250);
 /// A post's patience is capped here.
 const MAX_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -123,18 +125,25 @@ async fn reply(
     bus: Arc<dyn Bus>,
 ) {
     let mut answers = Vec::with_capacity(ANSWERS);
+    let mut told_down = false;
+    let mut tick = tokio::time::interval(BUS_PERIOD);
     loop {
-        let taken = tokio::select! {
+        tokio::select! {
             biased;
-            taken = answered.recv_many(&mut answers, ANSWERS) => taken,
-            () = lane.cancelled() => 0,
-        };
-        if taken == 0 {
-            return;
+            taken = answered.recv_many(&mut answers, ANSWERS) => if taken == 0 {
+                return;
+            },
+            () = lane.cancelled() => return,
+            _ = tick.tick() => {}
         }
+        let bus_down = !bus.healthy();
+        if answers.is_empty() && bus_down == told_down {
+            continue;
+        }
+        told_down = bus_down;
         let message = PostAnswers {
             answers: answers.drain(..).map(answer).collect(),
-            bus_down: !bus.healthy(),
+            bus_down,
         };
         if out.send(Ok(message)).await.is_err() {
             return;

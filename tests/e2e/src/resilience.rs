@@ -1,6 +1,6 @@
 //! Parts of the distributed system killed, frozen and stopped, in turn and under load.
-//! Whatever happens: no acknowledged message is missing or there twice, and the log of
-//! a room has no hole.
+//! Whatever happens: no acknowledged message is missing or there twice, the log of a
+//! room has no hole, and the system is whole again by itself.
 
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ async fn kill_and_restart(world: &World, name: &str) {
         dev.up(name).await;
     })
     .await;
+    dev.well_again().await;
 }
 
 /// Stops the process for ten seconds under load.
@@ -34,6 +35,7 @@ async fn stop_for_a_while(world: &World, name: &str) {
         dev.up(name).await;
     })
     .await;
+    dev.well_again().await;
 }
 
 /// Freezes the process for five seconds under load, another one running.
@@ -49,6 +51,7 @@ async fn freeze_for_a_while(world: &World, name: &str) {
         dev.thaw(name).await;
     })
     .await;
+    dev.well_again().await;
 }
 
 disruptive_scenarios! {
@@ -136,6 +139,7 @@ disruptive_scenarios! {
             heard = bobs.message().await;
         }
         assert_eq!(heard.text, "after");
+        dev.well_again().await;
     }
 
     async fn without_kafka_messages_arrive_in_order_and_little_later(world: World) {
@@ -160,6 +164,7 @@ disruptive_scenarios! {
             anns.say(&text).await;
             bobs.hears(&text).await;
         }
+        dev.well_again().await;
     }
 
     async fn without_redis_all_goes_on_and_no_permission_is_wrong(world: World) {

@@ -77,6 +77,36 @@ impl Dev {
         self.deploy("down", name).await;
     }
 
+    /// Waits until every process is ready and does without nothing, on its own word.
+    ///
+    /// # Panics
+    /// When it takes longer than 30 s: a system recovers by itself.
+    pub(crate) async fn well_again(&self) {
+        let numbered = |base: u16, key: &str| {
+            let count: u16 = self.kept("settings", key).parse().unwrap();
+            (1..=count).map(move |n| base + n)
+        };
+        let ports = [9201, 9202, 9203].into_iter();
+        let ports = ports.chain(numbered(9180, "GATEWAYS"));
+        for base in ports.chain(numbered(9210, "MESSAGES")) {
+            let admin = Api::new(&format!("http://127.0.0.1:{}", self.port(base))).unwrap();
+            let mut last = String::new();
+            let asking = async {
+                // The process has no other way to tell.
+                let mut again = interval(Duration::from_millis(50));
+                loop {
+                    again.tick().await;
+                    last = match ask_ready(&admin).await {
+                        Ok(answer) if is_well(&answer.body) => return,
+                        answer => format!("{answer:?}"),
+                    };
+                }
+            };
+            let in_time = timeout(Duration::from_secs(30), asking).await.is_ok();
+            assert!(in_time, "the process with admin port {base}: {last}");
+        }
+    }
+
     async fn deploy(&self, script: &str, name: &str) {
         let path = format!("{}/../../deploy/dev/{script}", env!("CARGO_MANIFEST_DIR"));
         run(Command::new(path)
@@ -102,6 +132,16 @@ impl Dev {
     }
 }
 
+async fn ask_ready(api: &Api) -> client::Result<client::Answer> {
+    api.raw(Method::GET, "/health/ready", http::HeaderMap::new(), "")
+        .await
+}
+
+fn is_well(ready: &[u8]) -> bool {
+    let ready: serde_json::Value = serde_json::from_slice(ready).unwrap_or_default();
+    ready["ready"] == true && ready["degraded"] == serde_json::json!({})
+}
+
 /// Whether there is a process that is no zombie. Its name, in parentheses, may hold anything.
 fn alive(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -110,17 +150,23 @@ fn alive(pid: &str) -> bool {
 }
 
 async fn run(command: &mut Command) {
-    let running = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
-    let status = timeout(Duration::from_mins(2), running)
+    let running = command.stdin(Stdio::null()).output();
+    let output = timeout(Duration::from_mins(2), running)
         .await
         .unwrap()
         .unwrap();
-    assert!(status.success(), "{command:?}: {status}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{said}",
+        output.status
+    );
 }
 
 /// A gateway beside those of the system, which ends with the scenario.
 pub(crate) struct ExtraGateway {
     address: String,
+    admin: String,
     environment: Vec<(&'static str, String)>,
     binary: PathBuf,
     process: Child,
@@ -132,11 +178,11 @@ impl ExtraGateway {
         let local = |port: u16| format!("127.0.0.1:{port}");
         let messages: u16 = dev.kept("settings", "MESSAGES").parse().unwrap();
         let messages: Vec<_> = (1..=messages).map(|n| local(dev.port(9110 + n))).collect();
-        let address = local(free_port());
+        let (address, admin) = (local(free_port()), local(free_port()));
         let environment = vec![
             ("SERVICE_TOKEN", dev.kept("secrets", "SERVICE_TOKEN")),
             ("PARLEY_GATEWAY__HTTP__LISTEN", address.clone()),
-            ("PARLEY_GATEWAY__ADMIN__LISTEN", local(free_port())),
+            ("PARLEY_GATEWAY__ADMIN__LISTEN", admin.clone()),
             ("PARLEY_GATEWAY__KAFKA__BROKERS", local(dev.port(29092))),
             ("PARLEY_GATEWAY__SERVICES__USER", local(dev.port(9101))),
             ("PARLEY_GATEWAY__SERVICES__SESSION", local(dev.port(9102))),
@@ -146,8 +192,9 @@ impl ExtraGateway {
         ];
         let binary = PathBuf::from(dev.kept("settings", "BIN_DIR")).join("gateway");
         let process = spawn(&binary, &environment);
-        let gateway = Self {
+        let mut gateway = Self {
             address,
+            admin,
             environment,
             binary,
             process,
@@ -167,22 +214,26 @@ impl ExtraGateway {
         self.ready().await;
     }
 
-    async fn ready(&self) {
-        let api = Api::new(&format!("http://{}", self.address)).unwrap();
+    async fn ready(&mut self) {
+        let public = Api::new(&format!("http://{}", self.address)).unwrap();
+        let admin = Api::new(&format!("http://{}", self.admin)).unwrap();
         let asking = async {
             // The process has no other way to tell.
             let mut again = interval(Duration::from_millis(50));
             loop {
                 again.tick().await;
-                let answer = api.raw(Method::GET, "/health/ready", http::HeaderMap::new(), "");
-                if answer.await.is_ok_and(|answer| answer.status == 200) {
+                if ask_ready(&public)
+                    .await
+                    .is_ok_and(|answer| answer.status == 200)
+                {
                     return;
                 }
             }
         };
-        timeout(Duration::from_secs(30), asking)
-            .await
-            .expect("the gateway ready in time");
+        if timeout(Duration::from_secs(30), asking).await.is_err() {
+            let ended = self.process.try_wait();
+            panic!("not ready: {:?}, ended: {ended:?}", ask_ready(&admin).await);
+        }
     }
 }
 
