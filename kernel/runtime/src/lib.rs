@@ -20,6 +20,8 @@ pub mod telemetry;
 pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use call::{Call, RequestId};
 pub use channel::Channel;

@@ -436,30 +436,12 @@ async fn on_sqlite() -> (Arc<dyn Store>, tempfile::TempDir) {
 #[cfg(feature = "servers")]
 laws!(postgres, super::on_postgres());
 
-/// A store in a schema of this run, at the server named by `PARLEY_TEST_POSTGRES`.
 #[cfg(feature = "servers")]
 async fn on_postgres() -> (Arc<dyn Store>, runtime::Lifecycle) {
-    let url = std::env::var("PARLEY_TEST_POSTGRES").expect("PARLEY_TEST_POSTGRES names a database");
-    let postgres = runtime::config::Postgres {
-        url: Some(runtime::config::Secret::new(url)),
-        host: String::new(),
-        port: 0,
-        user: String::new(),
-        password: None,
-        db: String::new(),
-        connections: 4,
-    };
-    let schema: &'static str =
-        Box::leak(format!("message_laws_{}", std::process::id()).into_boxed_str());
+    use runtime::testing;
     let lifecycle = runtime::Lifecycle::new();
+    let (postgres, schema) = (testing::postgres(4), testing::schema("message"));
     let store = super::postgres::PostgresStore::connect(&postgres, schema, &lifecycle).unwrap();
-    let ready = async {
-        while !lifecycle.health().ready() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(30), ready)
-        .await
-        .expect("a database in time");
+    testing::ready(&lifecycle).await;
     (Arc::new(store), lifecycle)
 }

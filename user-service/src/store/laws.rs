@@ -192,40 +192,14 @@ laws![
 
 #[cfg(feature = "servers")]
 mod server {
-    //! A schema of its own for each test, in the database `PARLEY_TEST_POSTGRES`.
-
-    use std::time::Duration;
-
-    use base::{Entropy, OsEntropy};
-    use runtime::Lifecycle;
-    use runtime::config::{Postgres, Secret};
+    use runtime::{Lifecycle, testing};
 
     use crate::store::PostgresStore;
 
     pub(super) async fn fresh(lifecycle: &Lifecycle) -> PostgresStore {
-        let url = std::env::var("PARLEY_TEST_POSTGRES").expect("PARLEY_TEST_POSTGRES names one");
-        let postgres = Postgres {
-            url: Some(Secret::new(url)),
-            host: String::new(),
-            port: 0,
-            user: String::new(),
-            password: None,
-            db: String::new(),
-            connections: 4,
-        };
-        let mut bytes = [0; 8];
-        OsEntropy.fill(&mut bytes).unwrap();
-        let schema = format!("users_{:016x}", u64::from_ne_bytes(bytes)).leak();
-        let store = PostgresStore::connect(&postgres, schema, lifecycle).unwrap();
-        let migrated = async {
-            let mut tick = tokio::time::interval(Duration::from_millis(20));
-            while !lifecycle.health().ready() {
-                tick.tick().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), migrated)
-            .await
-            .expect("PostgreSQL is there");
-        store
+        let store =
+            PostgresStore::connect(&testing::postgres(4), testing::schema("users"), lifecycle);
+        testing::ready(lifecycle).await;
+        store.unwrap()
     }
 }

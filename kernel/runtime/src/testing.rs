@@ -1,0 +1,57 @@
+//! For the laws of stores on a real PostgreSQL: the server that `PARLEY_TEST_POSTGRES`
+//! names, and a schema in it that no other test has.
+#![expect(
+    clippy::expect_used,
+    reason = "a test that cannot begin should say why"
+)]
+
+use std::time::Duration;
+
+use base::{Entropy, OsEntropy};
+
+use crate::Lifecycle;
+use crate::config::{Postgres, Secret};
+
+/// The server to test on, with so many connections.
+///
+/// # Panics
+/// When `PARLEY_TEST_POSTGRES` does not name it.
+pub fn postgres(connections: u32) -> Postgres {
+    let url = std::env::var("PARLEY_TEST_POSTGRES")
+        .expect("PARLEY_TEST_POSTGRES=postgres://user:password@host/database names the server");
+    Postgres {
+        url: Some(Secret::new(url)),
+        host: String::new(),
+        port: 0,
+        user: String::new(),
+        password: None,
+        db: String::new(),
+        connections,
+    }
+}
+
+/// The name of a schema that is nobody else's; it goes with the database.
+///
+/// # Panics
+/// When the system has no randomness.
+pub fn schema(of: &str) -> &'static str {
+    let mut bytes = [0; 8];
+    OsEntropy.fill(&mut bytes).expect("randomness");
+    format!("{of}_{:016x}", u64::from_ne_bytes(bytes)).leak()
+}
+
+/// Waits until every part of the process is up.
+///
+/// # Panics
+/// When it takes longer than 30 s.
+pub async fn ready(lifecycle: &Lifecycle) {
+    let waiting = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        while !lifecycle.health().ready() {
+            tick.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting)
+        .await
+        .expect("PostgreSQL is there");
+}
