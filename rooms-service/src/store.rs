@@ -8,6 +8,8 @@
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod steps;
 
 #[cfg(test)]
 mod laws;
