@@ -171,11 +171,6 @@ pub(crate) struct RoomHandle {
 }
 
 impl RoomHandle {
-    /// The room's id.
-    pub(crate) fn id(&self) -> RoomId {
-        self.id
-    }
-
     /// See [`Room::admit`].
     pub(crate) fn admit(&self, watch: Watch, after: Seq, head: Seq) -> Admission {
         let mut room = locked(&self.cell);

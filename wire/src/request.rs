@@ -226,12 +226,11 @@ impl HistoryQuery {
             last_id = fields.optional_integer(0, 0, MAX_ID)?;
             limit = fields.optional_integer(1, 1, most)?;
         }
-        for pair in query.unwrap_or_default().split('&') {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             if key.eq_ignore_ascii_case("LastID") {
-                last_id = Some(bounded("LastID", value, 0, MAX_ID)?);
+                last_id = Some(bounded("LastID", &value, 0, MAX_ID)?);
             } else if key.eq_ignore_ascii_case("Limit") {
-                limit = Some(bounded("Limit", value, 1, most)?);
+                limit = Some(bounded("Limit", &value, 1, most)?);
             }
         }
         Ok(Self {

@@ -65,7 +65,7 @@ impl Frame {
 
     /// Whether a connection with this wish gets it.
     pub(crate) fn live_for(&self, watch: &Watch) -> bool {
-        self.original || watch.every_kind
+        self.original || watch.link.wants_every_kind()
     }
 
     /// Whether it ends the membership of `uid`.

@@ -30,8 +30,6 @@ pub(crate) struct Watch {
     /// Where the log ended when his membership was checked: an older leave of his
     /// was before he joined again.
     pub(crate) checked_at: Seq,
-    /// Whether it wants events of every kind.
-    pub(crate) every_kind: bool,
 }
 
 struct Watcher {
@@ -45,6 +43,9 @@ struct Watcher {
 pub(crate) enum Admission {
     /// It watches; these frames come first.
     Watching(Vec<Frame>),
+    /// His membership ended after it was checked: these frames come, his leave is the
+    /// last of them, and he does not watch.
+    Ended(Vec<Frame>),
     /// It is too far behind: read the log up to here, then ask again.
     Behind,
 }
@@ -115,19 +116,29 @@ impl Room {
     pub(crate) fn admit(&mut self, watch: Watch, after: Seq, head: Seq) -> Admission {
         self.note_head(head);
         let delivered = *self.delivered.get_or_insert(head);
-        let mut missed = Vec::new();
-        if after < delivered {
-            let oldest = self
-                .ring
-                .front()
-                .map_or(delivered.next(), |frame| frame.seq);
-            if after.next() < oldest {
-                return Admission::Behind;
-            }
-            let newer = self.ring.iter().filter(|frame| frame.seq > after);
-            missed.extend(newer.filter(|frame| frame.live_for(&watch)).cloned());
+        let oldest = self
+            .ring
+            .front()
+            .map_or(delivered.next(), |frame| frame.seq);
+        // The ring has to tell what he missed, and whether his membership ended between
+        // its check and now.
+        if after.min(watch.checked_at).next() < oldest {
+            return Admission::Behind;
         }
+        let unchecked = |frame: &&Frame| frame.seq > watch.checked_at;
+        let mut his_leaves = self.ring.iter().filter(|frame| frame.ends(watch.uid));
+        let end = his_leaves.find(unchecked).map(|frame| frame.seq);
+        let missed = self
+            .ring
+            .iter()
+            .filter(|frame| frame.seq > after && end.is_none_or(|end| frame.seq <= end))
+            .filter(|frame| frame.live_for(&watch))
+            .cloned()
+            .collect();
         self.dismiss(&watch.link);
+        if end.is_some() {
+            return Admission::Ended(missed);
+        }
         self.watchers.push(Watcher { watch, after });
         self.release_held();
         Admission::Watching(missed)
@@ -217,7 +228,6 @@ mod tests {
             link: Arc::clone(link),
             uid: Uid::new(uid).unwrap(),
             checked_at: Seq(checked_at),
-            every_kind: false,
         }
     }
 
@@ -302,6 +312,34 @@ mod tests {
         room.offer(event(4, Kind::Leave, 7));
         room.offer(frame(5));
         assert_eq!(seqs(&mut queue), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn who_left_while_he_was_let_in_does_not_watch() {
+        let mut room = Room::default();
+        let (other, _queue) = Link::new(100);
+        room.admit(watch(&other, 1, 0), Seq(0), Seq(0));
+        (1..=4).for_each(|seq| room.offer(frame(seq)));
+        room.offer(event(5, Kind::Leave, 7));
+        room.offer(frame(6));
+        let (link, mut queue) = Link::new(100);
+        // He was a member when the log ended at 4, and asked for what follows 6 or 3.
+        for (after, last) in [(6, vec![]), (3, vec![4, 5])] {
+            let Admission::Ended(frames) = room.admit(watch(&link, 7, 4), Seq(after), Seq(4))
+            else {
+                panic!("he is no member")
+            };
+            let frames: Vec<u64> = frames.iter().map(|frame| frame.seq.get()).collect();
+            assert_eq!(frames, last);
+        }
+        // Whether he left is not in the ring any more: his membership is checked again.
+        for seq in 7..=300 {
+            room.offer(frame(seq));
+        }
+        let again = room.admit(watch(&link, 7, 4), Seq(300), Seq(300));
+        assert!(matches!(again, Admission::Behind));
+        room.offer(frame(301));
+        assert_eq!(seqs(&mut queue), [0; 0]);
     }
 
     #[test]

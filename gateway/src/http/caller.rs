@@ -37,9 +37,21 @@ pub(super) struct Caller {
     pub(super) call: Call,
 }
 
-/// A [`Caller`] when there is a token, else a [`Guest`].
+/// A [`Caller`] when there is a token that is believed, else a [`Guest`].
 pub(super) struct MaybeCaller {
     pub(super) call: Call,
+    refused: Option<Failure>,
+}
+
+impl MaybeCaller {
+    /// What to say in place of an error. Who showed a token that was not believed, and is
+    /// not let in, should hear of the token.
+    pub(super) fn explain(self, error: Error) -> Failure {
+        match (error.code(), self.refused) {
+            (Code::NotFound, Some(refused)) => refused,
+            _ => error.into(),
+        }
+    }
 }
 
 impl FromRequestParts<Gateway> for Visitor {
@@ -75,7 +87,7 @@ impl FromRequestParts<Gateway> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
         let visitor = Visitor::from_request_parts(parts, gateway).await?;
-        let token = header_token(&parts.headers)?;
+        let token = header_token(&parts.headers);
         let verdict = identify(gateway, &visitor, token).await?;
         gateway.limits.authenticated(verdict.uid)?;
         Ok(Self {
@@ -89,12 +101,25 @@ impl FromRequestParts<Gateway> for MaybeCaller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
-        let call = if parts.headers.contains_key(header::AUTHORIZATION) {
-            Caller::from_request_parts(parts, gateway).await?.call
-        } else {
-            Guest::from_request_parts(parts, gateway).await?.call
-        };
-        Ok(Self { call })
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            let call = Guest::from_request_parts(parts, gateway).await?.call;
+            return Ok(Self {
+                call,
+                refused: None,
+            });
+        }
+        match Caller::from_request_parts(parts, gateway).await {
+            Ok(caller) => Ok(Self {
+                call: caller.call,
+                refused: None,
+            }),
+            Err(refused) if refused.code() == Code::RateLimited => Err(refused),
+            // It was counted by address already.
+            Err(refused) => Ok(Self {
+                call: Visitor::from_request_parts(parts, gateway).await?.call,
+                refused: Some(refused),
+            }),
+        }
     }
 }
 
@@ -120,20 +145,15 @@ fn known(verdict: Verdict) -> Verdict {
     verdict
 }
 
-/// `Authorization: TOKEN` or `Authorization: Bearer TOKEN`.
-pub(super) fn header_token(headers: &HeaderMap) -> Result<Option<&str>, Error> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else {
-        return Ok(None);
-    };
-    let value = value
-        .to_str()
-        .map_err(|_| Error::new(Code::Unauthenticated, "the token is not valid"))?
-        .trim();
-    let token = match value.split_once(' ') {
+/// `Authorization: TOKEN` or `Authorization: Bearer TOKEN`. What is no text is a token
+/// that nobody has.
+pub(super) fn header_token(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?;
+    let value = value.to_str().unwrap_or_default().trim();
+    Some(match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => token.trim(),
         _ => value,
-    };
-    Ok(Some(token))
+    })
 }
 
 /// A header field as text, when it is that.
@@ -150,7 +170,7 @@ mod tests {
     fn token(value: &'static str) -> Option<String> {
         let value = HeaderValue::from_static(value);
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
-        header_token(&headers).unwrap().map(str::to_owned)
+        header_token(&headers).map(str::to_owned)
     }
 
     #[test]
@@ -159,6 +179,6 @@ mod tests {
             assert_eq!(token(value).as_deref(), Some("abc.def"), "{value}");
         }
         assert_eq!(token("Basic abc").as_deref(), Some("Basic abc"));
-        assert_eq!(header_token(&HeaderMap::new()).unwrap(), None);
+        assert_eq!(header_token(&HeaderMap::new()), None);
     }
 }

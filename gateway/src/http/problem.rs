@@ -32,6 +32,11 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// The code that the client sees.
+    pub(super) fn code(&self) -> Code {
+        self.error.code()
+    }
+
     /// Says it with another status.
     pub(super) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = Some(status);

@@ -100,7 +100,8 @@ pub(super) async fn info(
     let request = caller.call.request(InfoRequest {
         room_id: room_id.get(),
     });
-    let room = caller.call.wait(rooms(&gateway).info(request)).await?;
+    let answer = caller.call.wait(rooms(&gateway).info(request)).await;
+    let room = answer.map_err(|error| caller.explain(error))?;
     Ok(Json(Room {
         room_id: RoomId::try_from(room.room_id).map_err(Error::internal)?,
         name: room.name,

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Code, Error, Nonce, RoomId};
+use base::{Code, Epoch, Error, Nonce, RoomId, Seq};
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -22,7 +22,7 @@ use wire::frame::{Command, Entered, Fault, Framed, HELLO, Left, Pong, ServerFram
 use super::entering::{self, Done, Granted, Way, Wish};
 use super::{Link, Who};
 use crate::Gateway;
-use crate::fanout::{Admission, RoomHandle, Watch};
+use crate::fanout::{Admission, Frame, RoomHandle, Watch};
 use crate::posts::Post;
 use crate::ws::link::Answer;
 
@@ -52,6 +52,9 @@ type Operation = Pin<Box<dyn Future<Output = Done> + Send>>;
 struct Membership {
     handle: RoomHandle,
     subscribed: bool,
+    /// As they were when the connection came in.
+    epoch: Option<Epoch>,
+    first: Option<Seq>,
 }
 
 pub(super) struct Connection {
@@ -64,8 +67,6 @@ pub(super) struct Connection {
     current: Option<RoomId>,
     rooms: HashMap<RoomId, Membership>,
     operation: Option<Operation>,
-    /// It said that it knows events beyond the original ones.
-    every_kind: bool,
     heard_at: Instant,
 }
 
@@ -87,7 +88,6 @@ impl Connection {
             current: None,
             rooms: HashMap::new(),
             operation: None,
-            every_kind: false,
             heard_at: Instant::now(),
         }
     }
@@ -191,13 +191,6 @@ impl Connection {
             }
             Command::Enter {
                 room: Some(room),
-                after: None,
-                ..
-            } if self.current == Some(room) && self.watches(room) => {
-                self.still_here(room, reference).await
-            }
-            Command::Enter {
-                room: Some(room),
                 after,
                 epoch,
             } => {
@@ -207,8 +200,8 @@ impl Connection {
                     after,
                     epoch,
                     reference,
-                });
-                Ok(())
+                })
+                .await
             }
             Command::Enter { room: None, .. } => {
                 self.leave_current(None);
@@ -230,8 +223,8 @@ impl Connection {
                     after,
                     epoch,
                     reference,
-                });
-                Ok(())
+                })
+                .await
             }
             Command::Unsubscribe { room } => {
                 if self.current == Some(room) {
@@ -247,7 +240,9 @@ impl Connection {
             }
             Command::Ping => self.answer(ServerFrame::Pong(Pong { reference })).await,
             Command::Hello { version } => {
-                self.every_kind = version >= 2;
+                if version >= 2 {
+                    self.link.want_every_kind();
+                }
                 Ok(())
             }
         }
@@ -274,9 +269,16 @@ impl Connection {
             .is_some_and(|membership| membership.handle.watched_by(&self.link))
     }
 
-    fn wish(&mut self, wish: Wish) {
+    async fn wish(&mut self, wish: Wish) -> Result<(), End> {
+        if wish.after.is_some() || wish.way == Way::Subscribe {
+            self.link.want_every_kind();
+        }
+        if wish.after.is_none() && self.watches(wish.room) {
+            return self.still_here(wish).await;
+        }
         let (gateway, call) = (self.gateway.clone(), self.call());
         self.operation = Some(Box::pin(entering::position(gateway, call, wish)));
+        Ok(())
     }
 
     fn call(&self) -> Call {
@@ -285,20 +287,39 @@ impl Connection {
             .by(self.who.uid)
     }
 
-    /// Entering the current room again: nothing changes, nothing is missed.
-    async fn still_here(&mut self, room: RoomId, reference: Option<String>) -> Result<(), End> {
-        self.write_queued().await?;
-        let seq = self
-            .rooms
-            .get(&room)
-            .and_then(|membership| membership.handle.delivered());
+    /// A room that is watched already: its events go on, none is missed.
+    async fn still_here(&mut self, wish: Wish) -> Result<(), End> {
+        if wish.way == Way::Enter {
+            self.leave_current(Some(wish.room));
+            self.current = Some(wish.room);
+        }
+        let seq = self.written_up_to(wish.room).await?;
+        let Some(membership) = self.rooms.get_mut(&wish.room) else {
+            return Ok(());
+        };
+        membership.subscribed |= wish.way == Way::Subscribe;
         let entered = Entered {
-            room: Some(room),
+            room: Some(wish.room),
             seq,
-            reference,
+            epoch: membership.epoch,
+            first: membership.first,
+            reference: wish.reference,
             ..Entered::default()
         };
-        self.answer(ServerFrame::Enter(entered)).await
+        self.answer(granted_as(wish.way, entered)).await
+    }
+
+    /// Writes what waits; the Seq up to which the room's events are written then.
+    async fn written_up_to(&mut self, room: RoomId) -> Result<Option<Seq>, End> {
+        loop {
+            let delivered =
+                |rooms: &HashMap<RoomId, Membership>| rooms.get(&room)?.handle.delivered();
+            let before = delivered(&self.rooms);
+            self.write_queued().await?;
+            if delivered(&self.rooms) == before {
+                return Ok(before);
+            }
+        }
     }
 
     async fn done(&mut self, done: Done) -> Result<(), End> {
@@ -314,11 +335,7 @@ impl Connection {
                 }
                 self.write_queued().await?;
                 let entered = granted.entered.clone();
-                self.answer(match granted.wish.way {
-                    Way::Enter => ServerFrame::Enter(entered),
-                    Way::Subscribe => ServerFrame::Subscribe(entered),
-                })
-                .await?;
+                self.answer(granted_as(granted.wish.way, entered)).await?;
                 self.admit(granted).await
             }
             Done::Page(granted, frames) => {
@@ -335,12 +352,10 @@ impl Connection {
     }
 
     fn watch(&self, granted: &Granted) -> Watch {
-        let named = granted.wish.after.is_some() || granted.wish.way == Way::Subscribe;
         Watch {
             link: Arc::clone(&self.link),
             uid: self.who.uid,
             checked_at: granted.head,
-            every_kind: self.every_kind || named,
         }
     }
 
@@ -354,20 +369,42 @@ impl Connection {
                 Ok(())
             }
             Admission::Watching(missed) => {
-                let Granted { wish, handle, .. } = *granted;
+                let Granted {
+                    wish,
+                    handle,
+                    entered,
+                    ..
+                } = *granted;
                 let subscribed = wish.way == Way::Subscribe
                     || self.rooms.get(&wish.room).is_some_and(|it| it.subscribed);
-                self.rooms
-                    .insert(handle.id(), Membership { handle, subscribed });
+                let membership = Membership {
+                    handle,
+                    subscribed,
+                    epoch: entered.epoch,
+                    first: entered.first,
+                };
+                self.rooms.insert(wish.room, membership);
                 if wish.way == Way::Enter {
                     self.current = Some(wish.room);
                 }
-                for frame in missed {
-                    self.feed(Message::Text(frame.text)).await?;
+                self.write_frames(missed).await
+            }
+            Admission::Ended(missed) => {
+                let room = granted.wish.room;
+                self.rooms.remove(&room);
+                if self.current == Some(room) {
+                    self.current = None;
                 }
-                self.flush().await
+                self.write_frames(missed).await
             }
         }
+    }
+
+    async fn write_frames(&mut self, frames: Vec<Frame>) -> Result<(), End> {
+        for frame in frames {
+            self.feed(Message::Text(frame.text)).await?;
+        }
+        self.flush().await
     }
 
     /// Leaves the current room, unless it is `but` or subscribed to.
@@ -435,6 +472,13 @@ impl Connection {
     async fn flush(&mut self) -> Result<(), End> {
         let link = Arc::clone(&self.link);
         written(&link, self.socket.flush()).await
+    }
+}
+
+fn granted_as(way: Way, entered: Entered) -> ServerFrame {
+    match way {
+        Way::Enter => ServerFrame::Enter(entered),
+        Way::Subscribe => ServerFrame::Subscribe(entered),
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Link {
     slowed: Notify,
     /// Posts without an answer.
     under_way: AtomicUsize,
+    /// It knows events beyond the original ones.
+    every_kind: AtomicBool,
 }
 
 impl Link {
@@ -29,6 +31,7 @@ impl Link {
             slow: AtomicBool::new(false),
             slowed: Notify::new(),
             under_way: AtomicUsize::new(0),
+            every_kind: AtomicBool::new(false),
         };
         (Arc::new(link), receiver)
     }
@@ -56,6 +59,16 @@ impl Link {
     /// Waits until the queue is full.
     pub(crate) async fn slowed(&self) {
         self.slowed.notified().await;
+    }
+
+    /// The client has shown that it knows events beyond the original ones.
+    pub(crate) fn want_every_kind(&self) {
+        self.every_kind.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether events of every kind go to this connection.
+    pub(crate) fn wants_every_kind(&self) -> bool {
+        self.every_kind.load(Ordering::Relaxed)
     }
 
     /// Posts without an answer.

@@ -44,6 +44,16 @@ scenarios! {
         }
     }
 
+    async fn a_token_that_is_not_believed_hides_no_open_room(world: World) {
+        let ann = world.user().await;
+        let (open, private) = (ann.room().await, ann.private_room().await);
+        let unknown = RoomId::try_from(MAX_ID).unwrap();
+        let stranger = world.gateway(0).with_token("not.a.token");
+        assert_eq!(stranger.room(open).await.unwrap().room_id, open);
+        refused(stranger.room(private).await, Code::Unauthenticated);
+        refused(stranger.room(unknown).await, Code::Unauthenticated);
+    }
+
     async fn a_private_room_is_there_for_its_members_alone(world: World) {
         let (ann, bob) = world.two_users().await;
         let room = ann.private_room().await;
