@@ -225,6 +225,7 @@ scenarios! {
         feed.hears("one").await;
         let again = feed.socket.enter(room).await.unwrap();
         assert_eq!((again.room, again.seq.unwrap().get()), (Some(room), 2));
+        assert!(again.epoch.is_some() && again.first.is_some(), "{again:?}");
         feed.say("two").await;
         feed.hears("two").await;
         feed.hears_nothing().await;

@@ -1,9 +1,10 @@
 //! Invitations, leaving, and what a member has that no one else has.
 
 use client::wire::frame::EventKind::{self, Join, Leave, Message};
+use client::wire::frame::ServerFrame;
 use client::wire::{Code, MAX_ID, Uid};
 
-use crate::harness::refused;
+use crate::harness::{Feed, refused};
 
 scenarios! {
     async fn who_is_invited_is_a_member_at_once(world: World) {
@@ -73,6 +74,37 @@ scenarios! {
         }
         for feed in &mut feeds {
             feed.hears_nothing().await;
+        }
+    }
+
+    async fn who_enters_while_he_leaves_hears_nothing_after_his_leave(world: World) {
+        let (ann, bob) = world.two_users().await;
+        let room = ann.room().await;
+        let mut anns = [ann.enter_at(0, room).await, ann.enter_at(1, room).await];
+        for round in 0..20 {
+            let gateway = round % 2;
+            bob.api().join(room).await.unwrap();
+            let mut socket = bob.connect_at(gateway).await;
+            let (left, entered) = tokio::join!(bob.api().leave(room), socket.enter(room));
+            left.unwrap();
+            anns[0].say("after you left").await;
+            for feed in &mut anns {
+                feed.sees_join(bob.uid).await;
+                feed.sees_leave(bob.uid).await;
+                feed.hears("after you left").await;
+            }
+            let Ok(entered) = entered else { continue };
+            let mut bobs = Feed::new(socket, entered);
+            bobs.send(r#"{"Type":"ping"}"#).await;
+            loop {
+                match bobs.socket.next().await.unwrap() {
+                    ServerFrame::Pong(_) => break,
+                    ServerFrame::Event(event) if event.kind != Message => {}
+                    // Membership is asked about again on the way in.
+                    ServerFrame::Error(fault) if fault.code == Code::PermissionDenied => {}
+                    other => panic!("in round {round} he gets {other:?}"),
+                }
+            }
         }
     }
 
