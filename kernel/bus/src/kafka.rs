@@ -308,8 +308,9 @@ struct KafkaTail {
 }
 
 impl KafkaTail {
-    /// Asks the brokers whether they are there.
+    /// After a silence, asks the brokers whether they are there.
     async fn probe(&self) -> Result<(), BusError> {
+        tokio::time::sleep(SILENCE).await;
         let (consumer, topic) = (Arc::clone(&self.consumer), self.topic.clone());
         blocking(move || {
             let metadata = consumer.fetch_metadata(Some(&topic), ASK_TIMEOUT);
@@ -323,11 +324,14 @@ impl KafkaTail {
 impl Tail for KafkaTail {
     async fn next(&mut self) -> Result<Record, BusError> {
         loop {
-            let Ok(message) = tokio::time::timeout(SILENCE, self.consumer.recv()).await else {
-                self.probe().await?;
-                continue;
+            let message = tokio::select! {
+                biased;
+                message = self.consumer.recv() => message.map_err(failed)?,
+                probed = self.probe() => {
+                    probed?;
+                    continue;
+                }
             };
-            let message = message.map_err(failed)?;
             let key = message.key().and_then(|key| <[u8; 8]>::try_from(key).ok());
             let Some(key) = key.map(u64::from_be_bytes) else {
                 continue;
