@@ -98,13 +98,14 @@ pub(crate) async fn what_is_held_is_neither_served_nor_stored(cache: impl Cache)
 }
 
 pub(crate) async fn a_release_leaves_anothers_hold(cache: impl Cache) {
-    let first = cache.hold("k").await;
-    let second = cache.hold("k").await;
-    cache.release(first).await;
-    let between = miss(&cache, "k").await;
-    cache.fill(between, bytes("old")).await;
-    miss(&cache, "k").await;
-    cache.release(second).await;
+    let (first, second) = (cache.hold("k").await, cache.hold("k").await);
+    let third = cache.hold("k").await;
+    for hold in [second, third, first] {
+        let between = miss(&cache, "k").await;
+        cache.fill(between, bytes("old")).await;
+        miss(&cache, "k").await;
+        cache.release(hold).await;
+    }
     let after = miss(&cache, "k").await;
     cache.fill(after, bytes("new")).await;
     assert_eq!(hit(&cache, "k").await, "new");

@@ -71,10 +71,11 @@ impl Lease {
     }
 }
 
-/// A key that is held; to be given back by [`Cache::release`].
+/// A key that is held, and who holds it; to be given back by [`Cache::release`].
 #[derive(Debug)]
 pub struct Hold {
     key: String,
+    /// Where a cache counts its holders, it is nothing.
     token: u128,
 }
 
@@ -88,12 +89,11 @@ pub trait Cache: Send + Sync {
     /// key was not held since.
     async fn fill(&self, lease: Lease, value: Bytes);
 
-    /// Ends what is under `key` and holds it, before a change is committed: until the
-    /// release, or for [`HOLD`], gets are misses and fills are in vain.
+    /// Ends what is under `key` and holds it, before a change is committed: until every
+    /// holder has released it, or for [`HOLD`], gets are misses and fills are in vain.
     async fn hold(&self, key: &str) -> Hold;
 
-    /// Frees the key after the change, unless another holds it by now, and ends what
-    /// is under it. While that fails, it is tried again behind the caller's back for
-    /// [`STALE`].
+    /// Lets go of the key after the change, and ends what is under it. While that
+    /// fails, it is tried again behind the caller's back for [`STALE`].
     async fn release(&self, hold: Hold);
 }

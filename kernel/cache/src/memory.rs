@@ -26,7 +26,8 @@ struct Entry {
 enum Held {
     Lease(u128),
     Value(Bytes),
-    Hold(u128),
+    /// By how many.
+    Hold(usize),
 }
 
 impl Entry {
@@ -128,25 +129,36 @@ impl Cache for Memory {
     }
 
     async fn hold(&self, key: &str) -> Hold {
-        let token = self.token();
         // Not `insert`: it may fall between another's look and its put.
-        self.entries.entry_by_ref(key).and_compute_with(|_| {
+        self.entries.entry_by_ref(key).and_compute_with(|entry| {
+            let others = entry.map_or(0, |entry| holders(entry.value()));
             Op::Put(Entry {
                 until: Instant::now() + HOLD,
-                held: Held::Hold(token),
+                held: Held::Hold(others + 1),
             })
         });
         let key = key.to_owned();
-        Hold { key, token }
+        Hold { key, token: 0 }
     }
 
     async fn release(&self, hold: Hold) {
         self.entries.entry(hold.key).and_compute_with(|entry| {
-            let anothers = entry.is_some_and(
-                |entry| matches!(entry.value().held, Held::Hold(token) if token != hold.token),
-            );
-            if anothers { Op::Nop } else { Op::Remove }
+            let Some(entry) = entry else { return Op::Nop };
+            match holders(entry.value()) {
+                0 | 1 => Op::Remove,
+                holders => Op::Put(Entry {
+                    until: entry.value().until,
+                    held: Held::Hold(holders - 1),
+                }),
+            }
         });
+    }
+}
+
+fn holders(entry: &Entry) -> usize {
+    match entry.held {
+        Held::Hold(holders) if entry.live() => holders,
+        _ => 0,
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! One task keeps one connection. When anything on it fails, it is taken away at
 //! once: until there is a new one, gets are misses without a lease and cost
-//! nothing, and forgets wait. A new connection first does the forgets that wait,
+//! nothing, and releases wait. A new connection first does the releases that wait,
 //! and only then answers gets: a process never reads what it meant to delete.
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
@@ -33,15 +33,12 @@ const CONNECT: Duration = Duration::from_millis(if cfg!(test) { 5_000 } else { 1
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often a quiet connection is tried.
 const PROBE: Duration = Duration::from_secs(1);
-/// Forgets that wait, most. Beyond, the oldest is given up: its entry dies of age.
+/// Releases that wait, most. Beyond, the oldest is given up: its entry dies of age.
 const WAITING: usize = 10_000;
-/// Keys of one DEL, most.
-const DELETE_AT_ONCE: usize = 200;
 
 /// The first byte of what is stored says what it is.
 const VALUE: u8 = b'V';
 const TOKEN: u8 = b'L';
-const HELD: u8 = b'H';
 
 /// Gives what is there, or leaves a lease.
 const GET: &str = r"
@@ -57,11 +54,27 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
 end
 return true";
 
-/// Deletes what is there, unless it is another's hold; `H` is [`HELD`].
+/// Adds a holder. After an `H` the tokens of the holders follow, 16 bytes each.
+const HOLD_IT: &str = r"
+local found = redis.call('GET', KEYS[1])
+if not found or string.sub(found, 1, 1) ~= 'H' then found = 'H' end
+redis.call('SET', KEYS[1], found .. ARGV[1], 'PX', ARGV[2])
+return true";
+
+/// Takes a holder away, and with the last one, or when nobody holds it, what is there.
 const RELEASE: &str = r"
 local found = redis.call('GET', KEYS[1])
-if found and found ~= ARGV[1] and string.sub(found, 1, 1) == 'H' then
-    return true
+if not found then return true end
+if string.sub(found, 1, 1) == 'H' then
+    local others = 'H'
+    for at = 2, #found, 16 do
+        local token = string.sub(found, at, at + 15)
+        if token ~= ARGV[1] then others = others .. token end
+    end
+    if #others > 1 then
+        redis.call('SET', KEYS[1], others, 'KEEPTTL')
+        return true
+    end
 end
 redis.call('DEL', KEYS[1])
 return true";
@@ -71,13 +84,14 @@ pub struct Redis {
     link: Arc<Link>,
     get: Script,
     fill: Script,
-    release: Script,
+    hold: Script,
 }
 
 struct Link {
     client: Client,
     current: watch::Sender<Option<Connection>>,
-    waiting: Mutex<VecDeque<Forget>>,
+    release: Script,
+    waiting: Mutex<VecDeque<Waiting>>,
     has_waiting: Notify,
     health: Part,
 }
@@ -90,8 +104,9 @@ struct Connection {
     redis: MultiplexedConnection,
 }
 
-struct Forget {
-    key: String,
+/// A release that has not reached Redis.
+struct Waiting {
+    hold: Hold,
     until: Instant,
 }
 
@@ -116,6 +131,7 @@ impl Redis {
         let link = Arc::new(Link {
             client: Client::open(address).map_err(unusable)?,
             current: watch::Sender::new(None),
+            release: Script::new(RELEASE),
             waiting: Mutex::new(VecDeque::new()),
             has_waiting: Notify::new(),
             health: lifecycle.health().aid("redis"),
@@ -129,7 +145,7 @@ impl Redis {
             link,
             get: Script::new(GET),
             fill: Script::new(FILL),
-            release: Script::new(RELEASE),
+            hold: Script::new(HOLD_IT),
         })
     }
 }
@@ -181,13 +197,12 @@ impl Cache for Redis {
     async fn hold(&self, key: &str) -> Hold {
         // Without randomness it is nobody's, and dies of its age.
         let token = token().unwrap_or_default();
-        let held = tagged(HELD, &token.to_be_bytes());
         let millis = millis(HOLD);
         self.link
             .ask(async |redis| {
-                let mut set = ::redis::cmd("SET");
-                set.arg(key).arg(&held[..]).arg("PX").arg(millis);
-                set.exec_async(redis).await
+                let mut call = self.hold.key(key);
+                call.arg(&token.to_be_bytes()[..]).arg(millis);
+                call.invoke_async::<()>(redis).await
             })
             .await;
         let key = key.to_owned();
@@ -195,17 +210,11 @@ impl Cache for Redis {
     }
 
     async fn release(&self, hold: Hold) {
-        let ours = tagged(HELD, &hold.token.to_be_bytes());
         let released = self
             .link
-            .ask(async |redis| {
-                let mut call = self.release.key(&hold.key);
-                call.arg(&ours[..]);
-                call.invoke_async::<()>(redis).await
-            })
-            .await;
-        if released.is_none() {
-            self.link.forget_later(&hold.key);
+            .ask(async |redis| self.link.release(redis, &hold).await);
+        if released.await.is_none() {
+            self.link.release_later(hold);
         }
     }
 }
@@ -242,18 +251,32 @@ impl Link {
         }
     }
 
-    fn forget_later(&self, key: &str) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    async fn release(
+        &self,
+        redis: &mut MultiplexedConnection,
+        hold: &Hold,
+    ) -> Result<(), RedisError> {
+        let mut call = self.release.key(&hold.key);
+        call.arg(&hold.token.to_be_bytes()[..]);
+        call.invoke_async(redis).await
+    }
+
+    fn release_later(&self, hold: Hold) {
+        let mut waiting = self.waiting();
         if waiting.len() >= WAITING {
             waiting.pop_front();
-            metrics::counter!("parley_cache_forgets_lost_total").increment(1);
+            metrics::counter!("parley_cache_releases_lost_total").increment(1);
         }
-        waiting.push_back(Forget {
-            key: key.to_owned(),
+        waiting.push_back(Waiting {
+            hold,
             until: Instant::now() + STALE,
         });
         drop(waiting);
         self.has_waiting.notify_one();
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has a connection whenever Redis lets it.
@@ -286,7 +309,7 @@ impl Link {
     /// Does what waits, gives the connection to everybody, and looks after it until
     /// it breaks.
     async fn serve(&self, mut connection: Connection) {
-        if self.delete_waiting(&mut connection).await.is_err() {
+        if self.release_waiting(&mut connection).await.is_err() {
             return;
         }
         self.health.up();
@@ -297,7 +320,7 @@ impl Link {
         loop {
             let outcome = tokio::select! {
                 _ = current.changed() => Ok(()),
-                () = self.has_waiting.notified() => self.delete_waiting(&mut connection).await,
+                () = self.has_waiting.notified() => self.release_waiting(&mut connection).await,
                 _ = probe.tick() => {
                     let ping = ::redis::cmd("PING");
                     within(ANSWER, ping.exec_async(&mut connection.redis)).await
@@ -312,35 +335,18 @@ impl Link {
         }
     }
 
-    /// Does the forgets that wait and still matter; those that fail wait on.
-    async fn delete_waiting(&self, connection: &mut Connection) -> Result<(), String> {
+    /// Does the releases that wait and still matter; those that fail wait on.
+    async fn release_waiting(&self, connection: &mut Connection) -> Result<(), String> {
         loop {
-            let batch: Vec<Forget> = {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                let most = waiting.len().min(DELETE_AT_ONCE);
-                let now = Instant::now();
-                waiting
-                    .drain(..most)
-                    .filter(|forget| forget.until > now)
-                    .collect()
-            };
-            if batch.is_empty() {
-                let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                if waiting.is_empty() {
-                    return Ok(());
-                }
+            // Not in the condition: the lock would be held across the wait.
+            let next = self.waiting().pop_front();
+            let Some(next) = next else { return Ok(()) };
+            if next.until <= Instant::now() {
                 continue;
             }
-            let mut delete = ::redis::cmd("DEL");
-            for forget in &batch {
-                delete.arg(&forget.key);
-            }
-            if let Err(why) = within(ANSWER, delete.exec_async(&mut connection.redis)).await {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                for forget in batch.into_iter().rev() {
-                    waiting.push_front(forget);
-                }
-                waiting.truncate(WAITING);
+            let releasing = self.release(&mut connection.redis, &next.hold);
+            if let Err(why) = within(ANSWER, releasing).await {
+                self.waiting().push_front(next);
                 return Err(why);
             }
         }

@@ -146,7 +146,7 @@ async fn filled(cache: &Own, value: &'static str) {
 }
 
 #[tokio::test]
-async fn a_forget_that_failed_is_done_before_the_cache_answers_again() {
+async fn a_release_that_failed_is_done_before_the_cache_answers_again() {
     let cable = Cable::plug(SocketAddr::from(([127, 0, 0, 1], 0))).await;
     let cache = open_on(&through(&cable)).await;
     filled(&cache, "old").await;
@@ -163,7 +163,7 @@ async fn a_forget_that_failed_is_done_before_the_cache_answers_again() {
 }
 
 #[tokio::test]
-async fn without_a_server_gets_are_misses_at_once_and_the_forgets_that_wait_are_bounded() {
+async fn without_a_server_gets_are_misses_at_once_and_the_releases_that_wait_are_bounded() {
     let nowhere = config::Redis {
         port: 1,
         ..server()
