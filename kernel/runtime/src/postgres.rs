@@ -5,14 +5,18 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Executor as _};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use crate::config::Postgres;
 use crate::{Lifecycle, Part, StoreError};
 
 /// How long a use case waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection that is given back may take to answer. Without an end to this,
+/// a database that went away without a word would keep each connection that was given up
+/// on it, until the pool has none left.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often the database is asked whether it is there.
 const PROBE_PERIOD: Duration = Duration::from_secs(1);
 
@@ -51,6 +55,7 @@ pub fn connect(
     let pool = PgPoolOptions::new()
         .max_connections(postgres.connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_release(|connection, _| Box::pin(still_there(connection)))
         .connect_lazy_with(options);
     let part = lifecycle.health().part(format!("postgres/{}", schema.name));
     let work = keep(pool.clone(), schema, part);
@@ -59,6 +64,14 @@ pub fn connect(
         stopping.run_until_cancelled(work).await;
     });
     Ok(pool)
+}
+
+/// An error closes the connection at once.
+async fn still_there(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    tokio::time::timeout(RELEASE_TIMEOUT, connection.ping())
+        .await
+        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        .map(|()| true)
 }
 
 fn address(postgres: &Postgres) -> Result<PgConnectOptions, StoreError> {
