@@ -10,6 +10,7 @@
 //! (confluentinc/librdkafka#5301). So clients are tried regularly, and one that gets no
 //! answer is replaced.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use runtime::config::Kafka;
@@ -38,8 +40,8 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 const RETENTION_MS: &str = "3600000";
 /// How often the brokers are asked for the topic.
 const WATCH_PERIOD: Duration = Duration::from_secs(2);
-/// How long a tail may be silent before its brokers are asked whether they are there.
-const SILENCE: Duration = Duration::from_secs(5);
+/// How often the brokers of a tail are asked whether the topic is as it was.
+const PROBE_PERIOD: Duration = Duration::from_secs(5);
 
 /// One topic of a Kafka cluster.
 pub struct KafkaBus {
@@ -202,7 +204,10 @@ async fn topic_there(bus: &Arc<KafkaBus>) -> Result<bool, BusError> {
     blocking(move || {
         let producer = bus.producer();
         let client = rdkafka::producer::Producer::client(&producer);
-        match client.fetch_metadata(Some(&bus.topic), ASK_TIMEOUT) {
+        // Once in this state, a producer refuses everything for ever.
+        let fatal = client.fatal_error().map(|(_, why)| BusError(why));
+        let asked = client.fetch_metadata(Some(&bus.topic), ASK_TIMEOUT);
+        match fatal.map_or(asked.map_err(failed), Err) {
             Ok(metadata) => {
                 let mut topics = metadata.topics().iter();
                 Ok(topics.any(|it| it.name() == bus.topic && !it.partitions().is_empty()))
@@ -210,7 +215,7 @@ async fn topic_there(bus: &Arc<KafkaBus>) -> Result<bool, BusError> {
             Err(error) => {
                 drop(producer);
                 bus.replace_producer()?;
-                Err(failed(error))
+                Err(error)
             }
         }
     })
@@ -238,14 +243,13 @@ impl Bus for KafkaBus {
         let record = FutureRecord::to(&self.topic)
             .key(&key[..])
             .payload(&record.payload[..]);
-        let delivery = self
-            .producer()
-            .send_result(record)
-            .map_err(|(error, _)| failed(error))?;
-        let outcome = match delivery.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err((error, _))) => Err(failed(error)),
-            Err(_) => Err(BusError("the producer went away".to_owned())),
+        let outcome = match self.producer().send_result(record) {
+            Err((error, _)) => Err(failed(error)),
+            Ok(delivery) => match delivery.await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err((error, _))) => Err(failed(error)),
+                Err(_) => Err(BusError("the producer went away".to_owned())),
+            },
         };
         self.healthy.store(outcome.is_ok(), Ordering::Relaxed);
         outcome
@@ -258,40 +262,32 @@ impl Bus for KafkaBus {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "false")
-            .set("auto.offset.reset", "latest")
+            // A topic that was made anew or came back shorter ends the tail.
+            .set("auto.offset.reset", "error")
             .set("fetch.error.backoff.ms", "50")
             .set("queued.max.messages.kbytes", "16384");
         let watcher = self.watcher();
         let topic = self.topic.clone();
-        let consumer = blocking(move || {
+        let (consumer, partitions) = blocking(move || {
             let consumer: StreamConsumer<Watcher> =
                 settings.create_with_context(watcher).map_err(failed)?;
-            let metadata = consumer
-                .fetch_metadata(Some(&topic), ASK_TIMEOUT)
-                .map_err(failed)?;
-            let found = metadata.topics().iter().find(|found| found.name() == topic);
-            let partitions = found
-                .map(rdkafka::metadata::MetadataTopic::partitions)
-                .unwrap_or_default();
-            if partitions.is_empty() {
-                return Err(BusError(format!("{topic} is not there yet")));
-            }
+            let partitions = partitions(&consumer, &topic)?;
             let mut assignment = TopicPartitionList::new();
-            for partition in partitions {
+            for &partition in &partitions {
                 let (_, end) = consumer
-                    .fetch_watermarks(&topic, partition.id(), ASK_TIMEOUT)
+                    .fetch_watermarks(&topic, partition, ASK_TIMEOUT)
                     .map_err(failed)?;
                 assignment
-                    .add_partition_offset(&topic, partition.id(), Offset::Offset(end))
+                    .add_partition_offset(&topic, partition, Offset::Offset(end))
                     .map_err(failed)?;
             }
             consumer.assign(&assignment).map_err(failed)?;
-            Ok(consumer)
+            Ok((Arc::new(consumer), partitions))
         })
         .await?;
         Ok(Box::new(KafkaTail {
-            consumer: Arc::new(consumer),
-            topic: self.topic.clone(),
+            probe: probe(Arc::clone(&consumer), self.topic.clone(), partitions),
+            consumer,
             wanted,
         }))
     }
@@ -301,23 +297,50 @@ impl Bus for KafkaBus {
     }
 }
 
-struct KafkaTail {
-    consumer: Arc<StreamConsumer<Watcher>>,
-    topic: String,
-    wanted: Wanted,
+/// The partitions of a topic; never none.
+fn partitions(consumer: &StreamConsumer<Watcher>, topic: &str) -> Result<Vec<i32>, BusError> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), ASK_TIMEOUT)
+        .map_err(failed)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let mut partitions: Vec<i32> = found
+        .map(|found| {
+            found
+                .partitions()
+                .iter()
+                .map(MetadataPartition::id)
+                .collect()
+        })
+        .unwrap_or_default();
+    if partitions.is_empty() {
+        return Err(BusError(format!("{topic} is not there yet")));
+    }
+    partitions.sort_unstable();
+    Ok(partitions)
 }
 
-impl KafkaTail {
-    /// After a silence, asks the brokers whether they are there.
-    async fn probe(&self) -> Result<(), BusError> {
-        tokio::time::sleep(SILENCE).await;
-        let (consumer, topic) = (Arc::clone(&self.consumer), self.topic.clone());
-        blocking(move || {
-            let metadata = consumer.fetch_metadata(Some(&topic), ASK_TIMEOUT);
-            metadata.map(drop).map_err(failed)
-        })
-        .await
-    }
+/// Asks the brokers again and again whether they are there and the topic has the
+/// partitions that it had; ends when not.
+fn probe(consumer: Arc<StreamConsumer<Watcher>>, topic: String, before: Vec<i32>) -> Probing {
+    Box::pin(async move {
+        loop {
+            tokio::time::sleep(PROBE_PERIOD).await;
+            let (consumer, topic) = (Arc::clone(&consumer), topic.clone());
+            match blocking(move || partitions(&consumer, &topic)).await {
+                Ok(now) if now == before => {}
+                Ok(_) => return BusError("the topic has other partitions".to_owned()),
+                Err(error) => return error,
+            }
+        }
+    })
+}
+
+type Probing = Pin<Box<dyn Future<Output = BusError> + Send>>;
+
+struct KafkaTail {
+    consumer: Arc<StreamConsumer<Watcher>>,
+    probe: Probing,
+    wanted: Wanted,
 }
 
 #[async_trait]
@@ -325,12 +348,8 @@ impl Tail for KafkaTail {
     async fn next(&mut self) -> Result<Record, BusError> {
         loop {
             let message = tokio::select! {
-                biased;
                 message = self.consumer.recv() => message.map_err(failed)?,
-                probed = self.probe() => {
-                    probed?;
-                    continue;
-                }
+                error = &mut self.probe => return Err(error),
             };
             let key = message.key().and_then(|key| <[u8; 8]>::try_from(key).ok());
             let Some(key) = key.map(u64::from_be_bytes) else {
