@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::domain::Event;
-use crate::store::{Published, Store};
+use crate::store::{Published, Store, in_time};
 
 /// Batches that wait for a round, most.
 const QUEUE: usize = 256;
@@ -96,19 +96,16 @@ pub(crate) async fn publish(bus: &dyn Bus, rooms: BTreeMap<RoomId, Vec<Event>>) 
     }
     let started = Instant::now();
     let one_room = |(room, events): (RoomId, Vec<Event>)| async move {
-        let mut taken = None;
-        for record in records(room, events) {
-            let (from, to) = record.1;
-            if let Err(error) = bus.publish(record.0).await {
+        let mut taken: Vec<Published> = Vec::new();
+        for (record, (from, to)) in records(room, events) {
+            if let Err(error) = bus.publish(record).await {
                 tracing::debug!(%room, %error, "not published; left to the relay");
                 break;
             }
-            let start = taken.map_or(from, |it: Published| it.from);
-            taken = Some(Published {
-                room,
-                from: start,
-                to,
-            });
+            match taken.last_mut() {
+                Some(last) if from == last.to.next() => last.to = to,
+                _ => taken.push(Published { room, from, to }),
+            }
         }
         taken
     };
@@ -117,7 +114,8 @@ pub(crate) async fn publish(bus: &dyn Bus, rooms: BTreeMap<RoomId, Vec<Event>>) 
     taken.into_iter().flatten().collect()
 }
 
-/// A room's events as records of bounded size, each with the stretch it holds.
+/// A room's events as records of bounded size, each with the stretch it holds, which has
+/// no gap: what another replica wrote in between is not in our hands.
 fn records(room: RoomId, events: Vec<Event>) -> Vec<(Record, (Seq, Seq))> {
     let mut records = Vec::new();
     let mut part = RoomRecord {
@@ -128,7 +126,8 @@ fn records(room: RoomId, events: Vec<Event>) -> Vec<(Record, (Seq, Seq))> {
     let mut bytes = 0;
     for event in events {
         let size = event.text.len() + event.attrs.len() + 64;
-        if bytes + size > RECORD_BYTES && !part.events.is_empty() {
+        let follows = event.seq.get() == part.head + 1;
+        if !part.events.is_empty() && (!follows || bytes + size > RECORD_BYTES) {
             records.extend(finish(&mut part));
             bytes = 0;
         }
@@ -161,7 +160,7 @@ async fn note(store: &dyn Store, done: &mut BTreeMap<RoomId, (Seq, Seq)>) {
         .iter()
         .map(|(&room, &(from, to))| Published { room, from, to })
         .collect();
-    match store.note_published(&stretches).await {
+    match in_time(store.note_published(&stretches)).await {
         Ok(noted) => {
             for room in noted {
                 done.remove(&room);
@@ -171,5 +170,69 @@ async fn note(store: &dyn Store, done: &mut BTreeMap<RoomId, (Seq, Seq)>) {
             tracing::debug!(%error, "what was published is not noted");
             done.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{Timestamp, Uid};
+    use bus::memory::MemoryBus;
+
+    use super::*;
+    use crate::domain::kind;
+
+    const ROOM: RoomId = RoomId::new(1).unwrap();
+
+    fn event(seq: u64) -> Event {
+        Event {
+            room: ROOM,
+            seq: Seq(seq),
+            kind: kind::MESSAGE,
+            uid: Uid::new(1).unwrap(),
+            target: Seq(seq),
+            text: "hello".into(),
+            attrs: String::new(),
+            at: Timestamp::from_micros(1),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stretch_has_no_gap() {
+        let bus = MemoryBus::new();
+        let mut tail = bus.tail(Box::new(|_| true)).await.unwrap();
+        let events = [1, 2, 3, 6, 7].map(event).to_vec();
+        let taken = publish(bus.as_ref(), BTreeMap::from([(ROOM, events)])).await;
+        let stretches: Vec<_> = taken
+            .iter()
+            .map(|it| (it.from.get(), it.to.get()))
+            .collect();
+        assert_eq!(stretches, [(1, 3), (6, 7)]);
+        for expected in [vec![1, 2, 3], vec![6, 7]] {
+            let record = RoomRecord::decode(tail.next().await.unwrap().payload).unwrap();
+            let seqs: Vec<_> = record.events.iter().map(|event| event.seq).collect();
+            assert_eq!(seqs, expected);
+            assert_eq!(record.head, expected[expected.len() - 1]);
+        }
+    }
+
+    #[test]
+    fn a_record_is_bounded_and_what_it_leaves_follows() {
+        let long = |seq| Event {
+            text: "x".repeat(8_000),
+            ..event(seq)
+        };
+        let records = records(ROOM, (1..=200).map(long).collect());
+        assert!(records.len() > 2);
+        let mut next = 1;
+        for (record, (from, to)) in &records {
+            assert!(
+                record.payload.len() <= 512 * 1024,
+                "{}",
+                record.payload.len()
+            );
+            assert_eq!(from.get(), next);
+            next = to.get() + 1;
+        }
+        assert_eq!(next, 201);
     }
 }

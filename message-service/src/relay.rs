@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Seq, Timestamp};
+use base::{Clock, Timestamp};
 use bus::{Bus, Record};
+use futures_util::future::join_all;
 use prost::Message as _;
 use proto::message::RoomRecord;
 use runtime::{Lifecycle, StoreError};
 
 use crate::domain::ReadError;
 use crate::publisher;
-use crate::store::{Behind, Published, Store};
+use crate::store::{Behind, Published, Store, in_time};
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -21,6 +22,8 @@ const PERIOD: Duration = Duration::from_millis(500);
 const UNTOUCHED: Duration = Duration::from_secs(1);
 /// Rooms of one look, most.
 const ROOMS: u32 = 256;
+/// Rooms whose events are in memory at the same time, most.
+const AT_ONCE: usize = 8;
 /// A room further behind gets one record that points at its head instead of its
 /// events: readers fetch what they want.
 const POINTER_BEHIND: u64 = 1_000;
@@ -54,40 +57,52 @@ pub(crate) fn start(
 async fn round(store: &dyn Store, bus: &dyn Bus, now: Timestamp) -> Result<(), StoreError> {
     let untouched = i64::try_from(UNTOUCHED.as_micros()).unwrap_or(i64::MAX);
     let before = Timestamp::from_micros(now.micros().saturating_sub(untouched));
-    let behind = store.behind(before, ROOMS).await?;
-    if behind.is_empty() {
-        return Ok(());
-    }
+    let behind = in_time(store.behind(before, ROOMS)).await?;
     metrics::counter!("parley_relay_rooms_total").increment(behind.len() as u64);
-    let (far, near): (Vec<Behind>, Vec<Behind>) = behind
-        .into_iter()
+    for rooms in behind.chunks(AT_ONCE) {
+        let done = publish(store, bus, rooms).await?;
+        if !done.is_empty() {
+            in_time(store.note_published(&done)).await?;
+        }
+        if done.len() < rooms.len() && !bus.healthy() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Publishes what some rooms lack, side by side.
+async fn publish(
+    store: &dyn Store,
+    bus: &dyn Bus,
+    rooms: &[Behind],
+) -> Result<Vec<Published>, StoreError> {
+    let (far, near): (Vec<Behind>, Vec<Behind>) = rooms
+        .iter()
         .partition(|it| it.head.get() - it.published.get() > POINTER_BEHIND);
-    let mut rooms = BTreeMap::new();
+    let mut events = BTreeMap::new();
     for it in near {
         let limit = u32::try_from(POINTER_BEHIND).unwrap_or(u32::MAX);
-        match store.page(it.room, None, it.published, limit).await {
+        match in_time(store.page(it.room, None, it.published, limit)).await {
             Ok(page) => {
-                rooms.insert(it.room, page.events);
+                events.insert(it.room, page.events);
             }
             Err(ReadError::Store(error)) => return Err(error),
             Err(ReadError::NoRoom | ReadError::NotMember) => {}
         }
     }
-    let mut done = publisher::publish(bus, rooms).await;
-    for it in far {
-        if bus.publish(pointer(&it)).await.is_ok() {
-            let from = Seq(it.published.get() + 1);
-            done.push(Published {
-                room: it.room,
-                from,
-                to: it.head,
-            });
-        }
-    }
-    if !done.is_empty() {
-        store.note_published(&done).await?;
-    }
-    Ok(())
+    let pointers = far.into_iter().map(|it| async move {
+        let taken = bus.publish(pointer(&it)).await.is_ok();
+        taken.then(|| Published {
+            room: it.room,
+            from: it.published.next(),
+            to: it.head,
+        })
+    });
+    let (mut done, pointed) =
+        futures_util::future::join(publisher::publish(bus, events), join_all(pointers)).await;
+    done.extend(pointed.into_iter().flatten());
+    Ok(done)
 }
 
 fn pointer(behind: &Behind) -> Record {

@@ -98,7 +98,12 @@ pub fn sequence(entries: &[Entry], mut state: State, now: Timestamp) -> Plan {
             }
             outcome
         } else {
-            Outcome::Refused(Refusal::NoRoom)
+            Outcome::Refused(match entry {
+                Entry::Post(_) => Refusal::NoRoom,
+                // A log that was restored from before the room was made: the change that
+                // makes it is asked for.
+                Entry::Changes { .. } => Refusal::Gap,
+            })
         };
         plan.outcomes.push(outcome);
     }

@@ -9,11 +9,36 @@ pub mod sqlite;
 #[cfg(test)]
 mod laws;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use base::{RoomId, Seq, Timestamp, Uid};
 use runtime::StoreError;
+use tokio::time::Instant;
 
 use crate::domain::{Entry, Event, Outcome, Page, Position, ReadError};
+
+/// How long one use case may take in all. A database that went away without a word is
+/// given up, and what was asked of it asked again on another connection.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Waits for a use case, but not for ever.
+pub(crate) async fn in_time<T, E: From<StoreError>>(
+    asking: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let waiting = tokio::time::timeout(PATIENCE, asking).await;
+    waiting.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into()).into()))
+}
+
+/// Whether there is time left to write.
+fn check_time(before: Instant) -> Result<(), StoreError> {
+    if Instant::now() < before {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable(
+        "the locks were had too late".into(),
+    ))
+}
 
 /// A room whose newest events are not known to be on the bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +68,15 @@ pub trait Store: Send + Sync {
     /// Writes a batch in one transaction, one outcome an entry, in order. Any
     /// split of the same entries into batches gives the same log. After an error
     /// nothing is known: the batch may have been committed.
-    async fn commit(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Outcome>, StoreError>;
+    ///
+    /// When the rooms' locks were had only at `before` or later, nothing is written:
+    /// a process that was frozen must not write what its authors were told is lost.
+    async fn commit(
+        &self,
+        entries: &[Entry],
+        now: Timestamp,
+        before: Instant,
+    ) -> Result<Vec<Outcome>, StoreError>;
 
     /// Notes what the bus has taken. A stretch counts only when it continues what
     /// was noted before; a room that is locked now is passed over. Returns the

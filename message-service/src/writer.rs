@@ -3,9 +3,10 @@
 //! A writer takes all that waits whenever its connection is free: no timer, so a
 //! lone message pays one commit and a burst shares one (group commit). Invariants:
 //! entries of one room are committed in the order they were taken in; an entry is
-//! answered after its commit; one past its deadline is not written.
+//! answered after its commit; one past its deadline is not written, nor is one whose
+//! stream has ended, for its gateway sends it again.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +20,16 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Writing;
 use crate::domain::{Entry, Event, Outcome};
 use crate::publisher::Publisher;
-use crate::store::Store;
+use crate::store::{Store, in_time};
 
 /// How long to wait when every room of a batch is held by another writer.
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 /// How long to wait when the store is not there.
 const DOWN_PAUSE: Duration = Duration::from_millis(100);
+
+/// An answer to a post of a stream: its number, the outcome, and its place among those
+/// under way, which is free when the answer is on its way.
+pub(crate) type Answer = (u64, base::Result<Outcome>, OwnedSemaphorePermit);
 
 /// An entry on its way, and who waits for it.
 pub(crate) struct Job {
@@ -42,10 +47,10 @@ pub(crate) enum Reply {
         /// The number of the post on its stream.
         id: u64,
         /// The stream's answers; there is room for every post that has a permit.
-        answers: mpsc::Sender<(u64, base::Result<Outcome>)>,
-        /// Cancelled when order can be kept no longer: a post of this stream was
-        /// too late, so none that came after it may be written. The stream ends,
-        /// and its gateway sends again what was not answered, in order.
+        answers: mpsc::Sender<Answer>,
+        /// Cancelled when the stream has ended, or order can be kept no longer: a post
+        /// of it was too late, so none that came after may be written. Its gateway
+        /// sends again what was not answered, in order.
         lane: CancellationToken,
         /// The post's place among those under way on the stream.
         permit: OwnedSemaphorePermit,
@@ -57,7 +62,7 @@ impl Reply {
         matches!(self, Self::Stream { lane, .. } if lane.is_cancelled())
     }
 
-    fn send(self, outcome: base::Result<Outcome>) {
+    pub(crate) fn send(self, outcome: base::Result<Outcome>) {
         match self {
             // A caller that went away has no use for the answer.
             Self::Caller(caller) => drop(caller.send(outcome)),
@@ -67,10 +72,9 @@ impl Reply {
                 permit,
                 ..
             } => {
-                if answers.try_send((id, outcome)).is_err() {
+                if answers.try_send((id, outcome, permit)).is_err() {
                     tracing::debug!("a stream of posts went away before its answer");
                 }
-                drop(permit);
             }
         }
     }
@@ -121,8 +125,17 @@ impl Writer {
         }
     }
 
+    /// Takes an entry of a stream in when there is room for it. The stream is not read
+    /// meanwhile: none of it is refused, so that none overtakes another.
+    pub(crate) async fn take_in_turn(&self, job: Job) {
+        if let Err(mpsc::error::SendError(job)) = self.shard(job.entry.room()).send(job).await {
+            job.reply
+                .send(Err(Error::unavailable("going down", "the writer ended")));
+        }
+    }
+
     /// Takes an entry in, or says at once that there is too much waiting.
-    pub(crate) fn take(&self, job: Job) {
+    fn take(&self, job: Job) {
         if let Err(refused) = self.shard(job.entry.room()).try_send(job) {
             let job = match refused {
                 mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job) => {
@@ -220,7 +233,8 @@ impl Shard {
             .unzip();
         let started = Instant::now();
         let now = self.clock.now();
-        match self.store.commit(&entries, now).await {
+        let before = first_deadline(&waiters);
+        match in_time(self.store.commit(&entries, now, before)).await {
             Ok(outcomes) => {
                 metrics::histogram!("parley_log_commit_seconds")
                     .record(started.elapsed().as_secs_f64());
@@ -297,9 +311,21 @@ impl Shard {
     ) -> Option<Duration> {
         let mut entries = VecDeque::from(entries);
         let mut waiters = VecDeque::from(waiters);
+        let mut busy = HashSet::new();
         while let (Some(entry), Some(waiter)) = (entries.pop_front(), waiters.pop_front()) {
-            match self.store.commit(std::slice::from_ref(&entry), now).await {
+            let room = entry.room();
+            if busy.contains(&room) {
+                self.put_back(vec![entry], vec![waiter]);
+                continue;
+            }
+            let commit = self
+                .store
+                .commit(std::slice::from_ref(&entry), now, waiter.0);
+            match in_time(commit).await {
                 Ok(outcomes) => {
+                    if outcomes.contains(&Outcome::Busy) {
+                        busy.insert(room);
+                    }
                     self.answer(vec![entry], vec![waiter], outcomes);
                 }
                 Err(StoreError::Broken(cause)) => waiter.1.send(Err(Error::internal(cause))),
@@ -312,6 +338,12 @@ impl Shard {
         }
         None
     }
+}
+
+/// When the first of those who wait gives up.
+fn first_deadline(waiters: &[(Instant, Reply)]) -> Instant {
+    let deadlines = waiters.iter().map(|(deadline, _)| *deadline);
+    deadlines.min().unwrap_or_else(Instant::now)
 }
 
 /// What a refusal means to its author.

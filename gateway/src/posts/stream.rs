@@ -62,6 +62,15 @@ async fn run(posts: &Posts, index: usize, fanout: &Fanout, opened: &mut bool) ->
     };
     *opened = true;
     let mut heard_at = Instant::now();
+    let opened_at = heard_at;
+    let batch = |posts| PostBatch {
+        posts,
+        sent_ms: u64::try_from(opened_at.elapsed().as_millis()).unwrap_or(u64::MAX),
+    };
+    // The first tells the replica how long a message takes that nothing holds up.
+    if batches.try_send(batch(Vec::new())).is_err() {
+        return Err(Error::unavailable("not reachable", "the stream was closed"));
+    }
     let mut tick = tokio::time::interval(TICK);
     posts.0.filled[index].notify_one();
     loop {
@@ -78,15 +87,15 @@ async fn run(posts: &Posts, index: usize, fanout: &Fanout, opened: &mut bool) ->
                     return Err(Error::unavailable("not reachable", "the stream was closed"));
                 };
                 let waited = !posts.outboxes().awaits(index);
-                let batch = posts.outboxes().send(index, BATCH, wire);
-                if !batch.is_empty() {
+                let sending = posts.outboxes().send(index, BATCH, wire);
+                if !sending.is_empty() {
                     if waited {
                         heard_at = Instant::now();
                     }
-                    if batch.len() == BATCH {
+                    if sending.len() == BATCH {
                         posts.0.filled[index].notify_one();
                     }
-                    permit.send(PostBatch { posts: batch });
+                    permit.send(batch(sending));
                 }
             }
             _ = tick.tick() => {

@@ -15,14 +15,14 @@ use futures_util::Stream;
 use proto::message::post_answer::Outcome as WireOutcome;
 use proto::message::{Post as WirePost, PostAnswer, PostAnswers, PostBatch, Refusal};
 use runtime::{Lifecycle, status};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use crate::domain::{Entry, Outcome, Post};
-use crate::writer::{Job, Reply, Writer};
+use crate::domain::{Entry, Post};
+use crate::writer::{Answer, Job, Reply, Writer};
 
 /// Posts under way on one stream, most. Beyond, the stream is not read: HTTP/2's
 /// flow control tells the gateway to wait.
@@ -33,8 +33,6 @@ const ANSWERS: usize = 512;
 const BUS_PERIOD: Duration = Duration::from_millis(250);
 /// A post's patience is capped here.
 const MAX_PATIENCE: Duration = Duration::from_secs(30);
-
-type Answer = (u64, base::Result<Outcome>);
 
 /// The stream of answers.
 pub struct Answers(ReceiverStream<Result<PostAnswers, Status>>);
@@ -74,48 +72,79 @@ async fn read(
     lane: CancellationToken,
 ) {
     let under_way = Arc::new(Semaphore::new(UNDER_WAY));
-    while let Some(Ok(Some(batch))) = lane.run_until_cancelled(posts.message()).await {
-        for post in batch.posts {
-            let Ok(permit) = Arc::clone(&under_way).acquire_owned().await else {
-                return;
-            };
-            let id = post.id;
-            match job(post, answers.clone(), lane.clone(), permit) {
-                Ok(job) => writer.take(job),
-                Err(error) => {
-                    if answers.try_send((id, Err(error))).is_err() {
-                        return;
+    let mut transit = Transit::begin();
+    let reading = async {
+        while let Ok(Some(batch)) = posts.message().await {
+            let sent_at = transit.sent_at(&batch);
+            for post in batch.posts {
+                let Ok(permit) = Arc::clone(&under_way).acquire_owned().await else {
+                    return;
+                };
+                let patience = Duration::from_millis(post.patience_ms.into());
+                let id = post.id;
+                let reply = Reply::Stream {
+                    id,
+                    answers: answers.clone(),
+                    lane: lane.clone(),
+                    permit,
+                };
+                match entry(post) {
+                    Ok(entry) => {
+                        let deadline = sent_at + patience.min(MAX_PATIENCE);
+                        let job = Job {
+                            entry,
+                            deadline,
+                            reply,
+                        };
+                        writer.take_in_turn(job).await;
                     }
+                    Err(error) => reply.send(Err(error)),
                 }
             }
         }
+    };
+    lane.run_until_cancelled(reading).await;
+    // Whatever of it is not written now its gateway sends again.
+    lane.cancel();
+}
+
+/// How long messages of a stream are on their way. The two ends' clocks do not agree,
+/// but they go at the same speed: the quickest message tells how they differ, and what
+/// is later by them than the quickest was held up.
+struct Transit {
+    opened: Instant,
+    /// The quickest so far, in ms, of which the clocks' difference is a part.
+    quickest: Option<i64>,
+}
+
+impl Transit {
+    fn begin() -> Self {
+        Self {
+            opened: Instant::now(),
+            quickest: None,
+        }
+    }
+
+    /// When a message that is here now was sent.
+    fn sent_at(&mut self, batch: &PostBatch) -> Instant {
+        let now = Instant::now();
+        let here = i64::try_from((now - self.opened).as_millis()).unwrap_or(i64::MAX);
+        let took = here.saturating_sub_unsigned(batch.sent_ms);
+        let quickest = self.quickest.map_or(took, |quickest| quickest.min(took));
+        self.quickest = Some(quickest);
+        let held_up = u64::try_from(took - quickest).unwrap_or_default();
+        now.checked_sub(Duration::from_millis(held_up))
+            .unwrap_or(now)
     }
 }
 
-fn job(
-    post: WirePost,
-    answers: mpsc::Sender<Answer>,
-    lane: CancellationToken,
-    permit: OwnedSemaphorePermit,
-) -> base::Result<Job> {
-    let patience = Duration::from_millis(post.patience_ms.into()).min(MAX_PATIENCE);
-    let entry = Entry::Post(Post {
+fn entry(post: WirePost) -> base::Result<Entry> {
+    Ok(Entry::Post(Post {
         room: RoomId::try_from(post.room_id)?,
         uid: Uid::try_from(post.uid)?,
         text: MessageText::try_from_string("Text", post.text)?,
         nonce: Nonce::parse("Nonce", &post.nonce)?,
-    });
-    let reply = Reply::Stream {
-        id: post.id,
-        answers,
-        lane,
-        permit,
-    };
-    Ok(Job {
-        entry,
-        deadline: Instant::now() + patience,
-        reply,
-    })
+    }))
 }
 
 async fn reply(
@@ -151,7 +180,7 @@ async fn reply(
     }
 }
 
-fn answer((id, outcome): Answer) -> PostAnswer {
+fn answer((id, outcome, _place): Answer) -> PostAnswer {
     let outcome = match outcome.and_then(super::sent) {
         Ok(sent) => WireOutcome::Sent(sent),
         Err(error) => refusal(&error),
@@ -169,4 +198,35 @@ fn refusal(error: &Error) -> WireOutcome {
         code,
         detail: status.message().to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(ms: u64) -> PostBatch {
+        PostBatch {
+            posts: Vec::new(),
+            sent_ms: ms,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_lay_about_is_as_old_as_it_is() {
+        let mut transit = Transit::begin();
+        // The other end counts from 3 ms later; a message takes 2 ms.
+        tokio::time::advance(Duration::from_millis(5)).await;
+        assert_eq!(transit.sent_at(&sent(0)), Instant::now());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(transit.sent_at(&sent(1_000)), Instant::now());
+        // Sent then, read after a minute's freeze.
+        let then = Instant::now();
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(transit.sent_at(&sent(1_000)), then);
+        // One that is quicker than the first tells more.
+        let took = Instant::now() - Duration::from_millis(2);
+        let now_there = u64::try_from((Instant::now() - transit.opened).as_millis()).unwrap() - 3;
+        assert_eq!(transit.sent_at(&sent(now_there)), Instant::now());
+        assert_eq!(transit.sent_at(&sent(now_there - 2)), took);
+    }
 }

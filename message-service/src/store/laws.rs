@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use base::{MessageText, Nonce, RoomId, Seq, Timestamp, Uid};
+
+use runtime::StoreError;
+use tokio::time::Instant;
 
 use super::{Published, Store};
 use crate::domain::{Change, Entry, Outcome, Post, ReadError, Refusal, kind};
@@ -56,7 +60,11 @@ async fn begun(store: &dyn Store) -> RoomId {
 }
 
 async fn commit(store: &dyn Store, entries: &[Entry]) -> Vec<Outcome> {
-    store.commit(entries, NOW).await.unwrap()
+    store.commit(entries, NOW, later()).await.unwrap()
+}
+
+fn later() -> Instant {
+    Instant::now() + Duration::from_mins(1)
 }
 
 fn seq_of(outcome: &Outcome) -> u64 {
@@ -105,6 +113,7 @@ async fn a_repeat_gets_the_first_answer_and_writes_nothing(store: Arc<dyn Store>
         .commit(
             &[post(room, 1, "once", "n")],
             Timestamp::from_micros(9_000_000),
+            later(),
         )
         .await;
     let again = again.unwrap();
@@ -213,13 +222,23 @@ async fn outsiders_read_nothing(store: Arc<dyn Store>) {
     assert!(matches!(history, Err(ReadError::NotMember)));
 }
 
+async fn nothing_is_written_when_it_is_too_late(store: Arc<dyn Store>) {
+    let room = begun(store.as_ref()).await;
+    let entries = [post(room, 1, "late", "n")];
+    let late = store.commit(&entries, NOW, Instant::now()).await;
+    assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+    assert_eq!(store.heads(&[room]).await.unwrap(), [(room, Seq(1))]);
+    let in_time = commit(store.as_ref(), &entries).await;
+    assert!(matches!(in_time[0], Outcome::Sent(_)), "{in_time:?}");
+}
+
 async fn time_never_goes_back_within_a_room(store: Arc<dyn Store>) {
     let room = begun(store.as_ref()).await;
     let mut last = Timestamp::from_micros(0);
     for (number, now) in [5_000_000, 2_000_000, 7_000_000].into_iter().enumerate() {
         let entry = post(room, 1, "tick", &number.to_string());
         let outcomes = store
-            .commit(&[entry], Timestamp::from_micros(now))
+            .commit(&[entry], Timestamp::from_micros(now), later())
             .await
             .unwrap();
         let Outcome::Sent(event) = &outcomes[0] else {
@@ -412,6 +431,7 @@ macro_rules! laws {
             an_unknown_room_is_refused,
             outsiders_read_nothing,
             time_never_goes_back_within_a_room,
+            nothing_is_written_when_it_is_too_late,
             history_is_newest_first_from_an_id_on,
             texts_come_back_as_they_went_in,
             what_is_published_is_noted_without_gaps,

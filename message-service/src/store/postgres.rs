@@ -15,8 +15,9 @@ use runtime::config::Postgres;
 use runtime::postgres::Schema;
 use runtime::{Lifecycle, StoreError};
 use sqlx::postgres::{PgConnection, PgPool};
+use tokio::time::Instant;
 
-use super::{Behind, Needs, Published, Store, id};
+use super::{Behind, Needs, Published, Store, check_time, id};
 use crate::domain::{Entry, Event, Outcome, Page, Position, ReadError, kind};
 use crate::sequencer::{Head, Plan, State, Written, sequence};
 
@@ -54,7 +55,12 @@ impl PostgresStore {
 
 #[async_trait]
 impl Store for PostgresStore {
-    async fn commit(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Outcome>, StoreError> {
+    async fn commit(
+        &self,
+        entries: &[Entry],
+        now: Timestamp,
+        before: Instant,
+    ) -> Result<Vec<Outcome>, StoreError> {
         let needs = Needs::of(entries);
         let mut tx = self.pool.begin().await?;
         if !needs.begun.is_empty() {
@@ -66,6 +72,8 @@ impl Store for PostgresStore {
             .await?;
         }
         let (heads, busy) = lock(&mut tx, &needs.rooms).await?;
+        // From here on a process that freezes loses its session within a second.
+        check_time(before)?;
         let members = members(&mut tx, &needs.authors).await?;
         let nonces = nonces(&mut tx, &needs.nonces).await?;
         let plan = sequence(

@@ -10,8 +10,9 @@ use runtime::StoreError;
 use runtime::sqlite::Sqlite;
 use serde_json::json;
 use sqlx::sqlite::SqliteConnection;
+use tokio::time::Instant;
 
-use super::{Behind, Needs, Published, Store, id};
+use super::{Behind, Needs, Published, Store, check_time, id};
 use crate::domain::{Entry, Event, Outcome, Page, Position, ReadError, kind};
 use crate::sequencer::{Head, Plan, State, Written, sequence};
 
@@ -33,7 +34,12 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn commit(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Outcome>, StoreError> {
+    async fn commit(
+        &self,
+        entries: &[Entry],
+        now: Timestamp,
+        before: Instant,
+    ) -> Result<Vec<Outcome>, StoreError> {
         let needs = Needs::of(entries);
         let mut tx = self.database.writer.begin_with("BEGIN IMMEDIATE").await?;
         for room in &needs.begun {
@@ -42,6 +48,7 @@ impl Store for SqliteStore {
                 .execute(&mut *tx)
                 .await?;
         }
+        check_time(before)?;
         let state = State {
             heads: lock(&mut tx, &needs.rooms).await?,
             busy: HashSet::new(),
