@@ -9,7 +9,6 @@ mod frame;
 mod room;
 mod sources;
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,12 +29,19 @@ const MENDING: usize = 8_192;
 
 type Cell = Arc<Mutex<Room>>;
 
+/// A room of the registry, and how many handles there are on it.
+#[derive(Default)]
+struct Entry {
+    cell: Cell,
+    handles: usize,
+}
+
 /// The rooms watched here; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Fanout(Arc<Shared>);
 
 struct Shared {
-    shards: Vec<Mutex<HashMap<RoomId, Cell>>>,
+    shards: Vec<Mutex<HashMap<RoomId, Entry>>>,
     mend: mpsc::Sender<RoomId>,
     bus: watch::Sender<BusState>,
 }
@@ -75,7 +81,11 @@ impl Fanout {
 
     /// Opens a room: from here on its events are kept, be it only for this handle.
     pub(crate) fn open(&self, id: RoomId) -> RoomHandle {
-        let cell = Arc::clone(locked(self.shard(id)).entry(id).or_default());
+        let mut rooms = locked(self.shard(id));
+        let entry = rooms.entry(id).or_default();
+        entry.handles += 1;
+        let cell = Arc::clone(&entry.cell);
+        drop(rooms);
         RoomHandle {
             fanout: self.clone(),
             id,
@@ -138,7 +148,8 @@ impl Fanout {
     }
 
     fn find(&self, id: RoomId) -> Option<Cell> {
-        locked(self.shard(id)).get(&id).cloned()
+        let rooms = locked(self.shard(id));
+        rooms.get(&id).map(|entry| Arc::clone(&entry.cell))
     }
 
     /// The rooms watched here, and how far each is.
@@ -147,7 +158,7 @@ impl Fanout {
         for shard in &self.0.shards {
             let rooms: Vec<(RoomId, Cell)> = locked(shard)
                 .iter()
-                .map(|(&id, cell)| (id, Arc::clone(cell)))
+                .map(|(&id, entry)| (id, Arc::clone(&entry.cell)))
                 .collect();
             let far = rooms
                 .into_iter()
@@ -157,7 +168,7 @@ impl Fanout {
         progress
     }
 
-    fn shard(&self, id: RoomId) -> &Mutex<HashMap<RoomId, Cell>> {
+    fn shard(&self, id: RoomId) -> &Mutex<HashMap<RoomId, Entry>> {
         let index = usize::try_from(id.get()).unwrap_or(0) % SHARDS;
         &self.0.shards[index]
     }
@@ -179,6 +190,11 @@ impl RoomHandle {
         admission
     }
 
+    /// Up to where a connection that watches has, or does not want, the events.
+    pub(crate) fn position_of(&self, link: &Arc<crate::ws::Link>) -> Option<Seq> {
+        locked(&self.cell).position_of(link)
+    }
+
     /// The newest Seq delivered here, if anything was.
     pub(crate) fn delivered(&self) -> Option<Seq> {
         locked(&self.cell).delivered()
@@ -198,11 +214,43 @@ impl RoomHandle {
 impl Drop for RoomHandle {
     fn drop(&mut self) {
         let mut rooms = locked(self.fanout.shard(self.id));
-        // The registry's and this one; others would be made under this lock.
-        if let Entry::Occupied(entry) = rooms.entry(self.id)
-            && Arc::strong_count(entry.get()) <= 2
-        {
-            entry.remove();
+        let Some(entry) = rooms.get_mut(&self.id) else {
+            return;
+        };
+        entry.handles -= 1;
+        if entry.handles == 0 {
+            rooms.remove(&self.id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry() -> Fanout {
+        let (mend, _) = mpsc::channel(1);
+        Fanout(Arc::new(Shared {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            mend,
+            bus: watch::Sender::default(),
+        }))
+    }
+
+    #[test]
+    fn a_room_is_kept_as_long_as_there_is_a_handle_whoever_looks_at_it() {
+        let fanout = registry();
+        let id = RoomId::new(7).unwrap();
+        let (one, two) = (fanout.open(id), fanout.open(id));
+        let looked_at = fanout.find(id);
+        drop(one);
+        assert!(fanout.watched(id));
+        drop(two);
+        assert!(!fanout.watched(id));
+        drop(looked_at);
+        let again = fanout.open(id);
+        assert!(fanout.watched(id));
+        drop(again);
+        assert!(!fanout.watched(id));
     }
 }

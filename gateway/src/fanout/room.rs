@@ -151,6 +151,13 @@ impl Room {
             .any(|watcher| Arc::ptr_eq(&watcher.watch.link, link))
     }
 
+    /// Up to where a connection that watches has, or does not want, the events.
+    pub(crate) fn position_of(&self, link: &Arc<Link>) -> Option<Seq> {
+        let mut watchers = self.watchers.iter();
+        let watcher = watchers.find(|it| Arc::ptr_eq(&it.watch.link, link))?;
+        self.delivered.max(Some(watcher.after))
+    }
+
     /// Ends a connection's watch.
     pub(crate) fn dismiss(&mut self, link: &Arc<Link>) {
         self.watchers

@@ -177,6 +177,10 @@ async fn mend(fanout: &Fanout, messages: &Replicas, id: RoomId) {
             Ok((events, head)) => {
                 metrics::counter!("parley_fanout_mended_total").increment(events.len() as u64);
                 fanout.offer(id, &events, head);
+                if events.is_empty() {
+                    // The replica does not show yet what another one has told of.
+                    tokio::time::sleep(FETCH_PAUSE).await;
+                }
             }
             Err(error) => {
                 tracing::debug!(room = %id, %error, "a hole is not mended yet");

@@ -30,6 +30,8 @@ use crate::ws::link::Answer;
 const BURST: usize = 64;
 /// How long a client may take to read what was written.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long answers are waited for when the process ends: as long as a post may take.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long saying goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Rooms of one connection, most.
@@ -123,12 +125,17 @@ impl Connection {
             let reading = self.operation.is_none() && self.link.under_way() < window;
             tokio::select! {
                 biased;
-                () = lifecycle.draining().cancelled() => return Err(GOING_AWAY),
+                () = lifecycle.draining().cancelled() => {
+                    self.answer_under_way().await?;
+                    return Err(GOING_AWAY);
+                }
                 () = link.slowed() => return Err(TOO_SLOW),
                 Some(frame) = self.queue.recv() => self.write_waiting(frame).await?,
                 done = work(&mut self.operation) => {
                     self.operation = None;
                     self.done(done).await?;
+                    // Nothing was read meanwhile, so silence says nothing.
+                    self.heard_at = Instant::now();
                 }
                 message = self.socket.next(), if reading => match message {
                     Some(Ok(message)) => self.read(message).await?,
@@ -136,7 +143,8 @@ impl Connection {
                     None => return Ok(()),
                 },
                 _ = ping.tick() => {
-                    if self.heard_at.elapsed() > self.gateway.config.websocket.silent_after.0 {
+                    let silent_after = self.gateway.config.websocket.silent_after.0;
+                    if reading && self.heard_at.elapsed() > silent_after {
                         return Err(GONE);
                     }
                     self.feed(Message::Ping(Bytes::new())).await?;
@@ -144,6 +152,20 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Writes the answers to what was taken in, for so long as that can take.
+    async fn answer_under_way(&mut self) -> Result<(), End> {
+        let deadline = Instant::now() + DRAIN_TIMEOUT;
+        while self.link.under_way() > 0 {
+            match tokio::time::timeout_at(deadline, self.queue.recv()).await {
+                Ok(Some(frame)) => self.write_waiting(frame).await?,
+                Ok(None) | Err(_) => return Ok(()),
+            }
+        }
+        // An answer is in the queue before it counts as given.
+        self.write_queued().await?;
+        self.flush().await
     }
 
     async fn read(&mut self, message: Message) -> Result<(), End> {
@@ -312,19 +334,27 @@ impl Connection {
     /// Writes what waits; the Seq up to which the room's events are written then.
     async fn written_up_to(&mut self, room: RoomId) -> Result<Option<Seq>, End> {
         loop {
-            let delivered =
-                |rooms: &HashMap<RoomId, Membership>| rooms.get(&room)?.handle.delivered();
-            let before = delivered(&self.rooms);
+            let before = self.position_in(room);
             self.write_queued().await?;
-            if delivered(&self.rooms) == before {
+            if self.position_in(room) == before {
                 return Ok(before);
             }
         }
     }
 
+    fn position_in(&self, room: RoomId) -> Option<Seq> {
+        self.rooms.get(&room)?.handle.position_of(&self.link)
+    }
+
     async fn done(&mut self, done: Done) -> Result<(), End> {
         match done {
             Done::Refused(error, reference) => self.refuse(&error, reference).await,
+            Done::Expelled(room, error, reference) => {
+                self.expel(room);
+                self.refuse(&error, reference).await
+            }
+            // What was promised with the answer cannot be kept here.
+            Done::Lost => Err(TOO_SLOW),
             Done::Position(granted) => {
                 // From here on nothing of the room left may come.
                 if granted.wish.way == Way::Enter {
@@ -390,11 +420,7 @@ impl Connection {
                 self.write_frames(missed).await
             }
             Admission::Ended(missed) => {
-                let room = granted.wish.room;
-                self.rooms.remove(&room);
-                if self.current == Some(room) {
-                    self.current = None;
-                }
+                self.expel(granted.wish.room);
                 self.write_frames(missed).await
             }
         }
@@ -420,6 +446,14 @@ impl Connection {
             {
                 self.forget(room);
             }
+        }
+    }
+
+    /// The user is in the room no longer.
+    fn expel(&mut self, room: RoomId) {
+        self.forget(room);
+        if self.current == Some(room) {
+            self.current = None;
         }
     }
 

@@ -2,14 +2,24 @@
 //! the log page by page, and then the connection joins the fan-out with neither
 //! hole nor repeat at the seam.
 
+use std::time::Duration;
+
 use base::{Epoch, Error, RoomId, Seq, limits};
 use proto::message::messages_client::MessagesClient;
-use proto::message::{EventsRequest, PositionRequest};
+use proto::message::{EventsReply, EventsRequest, PositionRequest};
 use runtime::Call;
+use tokio::time::Instant;
 use wire::frame::Entered;
 
 use crate::Gateway;
 use crate::fanout::{Frame, RoomHandle};
+
+/// How long a page of the log is asked for again and again.
+const PAGE_PATIENCE: Duration = Duration::from_secs(15);
+/// How long one attempt may take.
+const PAGE_ATTEMPT: Duration = Duration::from_secs(5);
+/// The pause between two.
+const PAGE_PAUSE: Duration = Duration::from_millis(200);
 
 /// How a connection comes into a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +59,10 @@ pub(super) enum Done {
     Page(Box<Granted>, Vec<Frame>),
     /// Refused, and which command's answer this is.
     Refused(Error, Option<String>),
+    /// As refused, after it was granted: he is a member no longer.
+    Expelled(RoomId, Error, Option<String>),
+    /// Granted, and the log is not to be had for too long.
+    Lost,
 }
 
 /// Checks a wish. The room is open before its head is asked for, so that nothing
@@ -104,10 +118,35 @@ pub(super) async fn position(gateway: Gateway, call: Call, wish: Wish) -> Done {
     }))
 }
 
-/// Reads the next page after the cursor.
+/// Reads the next page after the cursor. The answer was given, so a failure that may
+/// pass is no answer any more: the page is asked for again.
 pub(super) async fn page(gateway: Gateway, call: Call, mut granted: Box<Granted>) -> Done {
-    let room_id = granted.wish.room.get();
-    let after = granted.cursor.get();
+    let deadline = Instant::now() + PAGE_PATIENCE;
+    loop {
+        let call = call.clone().within(PAGE_ATTEMPT);
+        match next_page(&gateway, &call, &granted).await {
+            Ok(page) => {
+                let frames = page.events.iter().filter_map(Frame::encode).collect();
+                granted.head = granted.head.max(Seq(page.head));
+                if let Some(last) = page.events.last() {
+                    granted.cursor = Seq(last.seq);
+                }
+                return Done::Page(granted, frames);
+            }
+            Err(error) if !error.code().retryable() => {
+                return Done::Expelled(granted.wish.room, error, granted.wish.reference);
+            }
+            Err(_) if Instant::now() >= deadline => return Done::Lost,
+            Err(error) => {
+                tracing::debug!(room = %granted.wish.room, %error, "a page is not to be had yet");
+                tokio::time::sleep(PAGE_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn next_page(gateway: &Gateway, call: &Call, granted: &Granted) -> base::Result<EventsReply> {
+    let (room_id, after) = (granted.wish.room.get(), granted.cursor.get());
     let page = gateway.ports.messages.ask(room_id, async |channel| {
         let mut client = MessagesClient::new(channel).max_decoding_message_size(8 << 20);
         let request = EventsRequest {
@@ -117,22 +156,14 @@ pub(super) async fn page(gateway: Gateway, call: Call, mut granted: Box<Granted>
         };
         call.wait(client.events(call.request(request))).await
     });
-    match page.await {
-        Ok(page) => {
-            let frames: Vec<Frame> = page.events.iter().filter_map(Frame::encode).collect();
-            granted.head = granted.head.max(Seq(page.head));
-            match page.events.last() {
-                Some(last) => granted.cursor = Seq(last.seq),
-                // The ring was ahead of the log that this replica shows: it will
-                // show it, as it was committed.
-                None if after < granted.head.get() => {
-                    let error = Error::unavailable("try again", "a log ended before its head");
-                    return Done::Refused(error, granted.wish.reference.clone());
-                }
-                None => {}
-            }
-            Done::Page(granted, frames)
-        }
-        Err(error) => Done::Refused(error, granted.wish.reference.clone()),
+    let page = page.await?;
+    if page.events.is_empty() && after < granted.head.get() {
+        // The ring was ahead of the log that this replica shows: it will show it, as it
+        // was committed.
+        return Err(Error::unavailable(
+            "try again",
+            "a log ended before its head",
+        ));
     }
+    Ok(page)
 }

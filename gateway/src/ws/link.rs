@@ -73,7 +73,7 @@ impl Link {
 
     /// Posts without an answer.
     pub(crate) fn under_way(&self) -> usize {
-        self.under_way.load(Ordering::Relaxed)
+        self.under_way.load(Ordering::Acquire)
     }
 }
 
@@ -107,7 +107,7 @@ impl Waiter for Answer {
             }),
             Err(error) => ServerFrame::Error(Fault::new(&error, self.reference)),
         };
-        self.link.under_way.fetch_sub(1, Ordering::Relaxed);
         self.link.offer(frame.to_json().into());
+        self.link.under_way.fetch_sub(1, Ordering::Release);
     }
 }
