@@ -5,10 +5,12 @@
 # nothing above can tell them apart.
 
 KAFKA_VERSION=3.9.1
-KAFKA_JARS=${XDG_CACHE_HOME:-$HOME/.cache}/parley/kafka-$KAFKA_VERSION
+KAFKA_JARS=${XDG_CACHE_HOME:-${HOME:-~}/.cache}/parley/kafka-$KAFKA_VERSION
 
 choose_backend_kind() {
+    KIND_IS_NEW=false
     if [[ -z $BACKEND_KIND ]]; then
+        KIND_IS_NEW=true
         BACKEND_KIND=${PARLEY_DEV_BACKENDS:-}
     fi
     if [[ -z $BACKEND_KIND ]]; then
@@ -24,11 +26,11 @@ choose_backend_kind() {
 start_backends() {
     local name
     if [[ $BACKEND_KIND == compose ]]; then
-        compose up --detach --wait "$@" >&2
+        compose up --detach --wait "$@" >&2 || compose_failed "docker compose could not start: $*"
         for name in "$@"; do
             record "$name" "$(docker inspect --format '{{.State.Pid}}' "$(compose ps --quiet "$name")")"
             # An engine in a virtual machine has pids of its own.
-            alive "$name" || die "this docker engine is not on this machine: PARLEY_DEV_BACKENDS=native does without"
+            alive "$name" || compose_failed "this docker engine is not on this machine"
         done
         return
     fi
@@ -57,6 +59,16 @@ compose() {
         docker compose --project-name "parley-$(state_hash)" --file "$DEV_HERE/backends.yml" "$@"
 }
 
+# A kind that never worked is not held on to.
+compose_failed() {
+    if $KIND_IS_NEW; then
+        compose down >&2 || true
+        forget_settings
+        die "$1 (PARLEY_DEV_BACKENDS=native does without docker)"
+    fi
+    die "$1"
+}
+
 state_hash() { sha256sum <<<"$DEV_DIR" | cut -c1-12; }
 
 # --- installing -------------------------------------------------------------
@@ -68,34 +80,58 @@ install_backends() {
     command -v java >/dev/null || packages+=(default-jre-headless)
     if [[ ! -d $KAFKA_JARS ]] && ! command -v mvn >/dev/null; then packages+=(maven); fi
     if ((${#packages[@]})); then apt_install "${packages[@]}"; fi
+    [[ -n $(postgres_bin) ]] || die "needs PostgreSQL 15 or newer"
     [[ -d $KAFKA_JARS ]] || fetch_kafka
 }
 
 # Outside the state, so that neither a wipe nor a fresh checkout fetches it again;
 # moved into place whole, so that an interrupted fetch is not taken for a finished one.
 fetch_kafka() {
-    local partial=$KAFKA_JARS.partial.$$
+    local partial=$KAFKA_JARS.partial.$$ proxies
+    mapfile -t proxies < <(maven_proxies)
     say "fetching Apache Kafka $KAFKA_VERSION"
     mkdir -p -- "$partial"
-    mvn --batch-mode --quiet --file "$DEV_HERE/kafka/pom.xml" dependency:copy-dependencies \
-        -DoutputDirectory="$partial" </dev/null >&2 || {
+    mvn --batch-mode --quiet "${proxies[@]}" --file "$DEV_HERE/kafka/pom.xml" \
+        dependency:copy-dependencies -DoutputDirectory="$partial" </dev/null >&2 || {
         rm -rf -- "$partial"
         die "maven could not fetch Kafka"
     }
     mv -T -- "$partial" "$KAFKA_JARS" 2>/dev/null || rm -rf -- "$partial"
 }
 
+# Maven reads none of the proxy variables; Java has properties in their place, and
+# Maven 3.9 looks at those only when it is told to.
+maven_proxies() {
+    local scheme proxy direct=${no_proxy:-}
+    for scheme in http https; do
+        proxy=${scheme}_proxy
+        # [SCHEME://][USER:PASSWORD@]HOST[:PORT][/]
+        if [[ ${!proxy:-} =~ ^([a-z]+://)?([^@/]*@)?([^:/@]+)(:([0-9]+))?/?$ ]]; then
+            printf '%s\n' "-D$scheme.proxyHost=${BASH_REMATCH[3]}" "-D$scheme.proxyPort=${BASH_REMATCH[5]:-80}"
+        fi
+    done
+    if [[ $direct ]]; then
+        # Java separates by bars, and has a star where others begin with a dot.
+        printf '%s\n' "-Dhttp.nonProxyHosts=$(sed -E 's/ *, */|/g; s/(^|\|)\./\1*./g' <<<"$direct")"
+    fi
+    printf '%s\n' -Daether.connector.http.useSystemProperties=true
+}
+
 # --- PostgreSQL -------------------------------------------------------------
 
-# The newest PostgreSQL of at least 15: Debian keeps its servers off the PATH.
+# The newest server of at least 15. Debian keeps them off the PATH, and the clients of a
+# version without its server in the same place.
 postgres_bin() {
-    local found
-    found=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 2>/dev/null | sort -V | tail -n 1)
-    if [[ -n $found && ${found##*/} -ge 15 ]]; then
-        printf '%s/bin' "$found"
-    elif command -v initdb >/dev/null && command -v postgres >/dev/null; then
-        dirname -- "$(command -v postgres)"
-    fi
+    local bin
+    while read -r bin; do
+        if [[ -x $bin/postgres && -x $bin/initdb && $("$bin/postgres" --version) =~ ([0-9]+) && ${BASH_REMATCH[1]} -ge 15 ]]; then
+            printf '%s' "$bin"
+            return
+        fi
+    done < <(
+        find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin 2>/dev/null | sort -rV
+        if command -v postgres >/dev/null; then dirname -- "$(command -v postgres)"; fi
+    )
 }
 
 # PostgreSQL refuses to run as root; `setpriv` changes the user without a process between.
@@ -125,7 +161,8 @@ init_postgres() {
     local data=$1 bin password=$1.password owner=()
     bin=$(postgres_bin)
     say "creating a database cluster in $data"
-    mkdir -p -- "$(dirname -- "$data")"
+    # Its user has to get there.
+    (umask 022 && mkdir -p -- "$(dirname -- "$data")")
     rm -rf -- "$data.new"
     ((EUID != 0)) || owner=(--owner postgres --group postgres)
     install -d -m 700 "${owner[@]}" -- "$data.new"

@@ -16,6 +16,8 @@ STATE_FOLDERS=(conf data log pid)
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "${0##*/}: $*"; exit 1; }
+# What was asked for makes no sense.
+misuse() { say "${0##*/}: $*"; exit 2; }
 
 [[ -r /proc/self/stat ]] || die "needs Linux: processes are told apart by /proc"
 
@@ -37,6 +39,9 @@ keep_settings() {
         printf '%s=%q\n' "$name" "${!name}"
     done >"$DEV_DIR/conf/settings"
 }
+
+# The next `up` is a first one.
+forget_settings() { rm -f -- "$DEV_DIR/conf/settings" "$DEV_DIR/conf/environment"; }
 
 # Settings of the processes that the caller gave as PARLEY_<SERVICE>__… are kept as well.
 load_environment() {
@@ -119,6 +124,15 @@ all_services() {
     printf '%s\n' user session rooms
 }
 
+# A name becomes a path, so only those that exist will do.
+check_names() {
+    local name names
+    mapfile -t names < <(all_services && printf '%s\n' "${BACKENDS[@]}")
+    for name in "$@"; do
+        [[ $name != *[[:space:]]* && " ${names[*]} " == *" $name "* ]] || misuse "no process is called $name; there are: ${names[*]}"
+    done
+}
+
 # --- processes --------------------------------------------------------------
 
 # `state start-time` of a pid; fails when there is none. The name in the second field
@@ -160,7 +174,8 @@ spawn() {
             fd=${fd##*/}
             if ((fd > 2)); then exec {fd}>&-; fi
         done
-        cd "$DEV_DIR/data" && exec setsid "$@"
+        # Its own user may not reach the state, and PostgreSQL returns to where it began.
+        cd / && exec setsid "$@"
     ) </dev/null >>"$DEV_DIR/log/$name.log" 2>&1 &
     record "$name" $!
 }
@@ -196,8 +211,9 @@ apt_install() {
     local sudo=()
     command -v apt-get >/dev/null || die "please install: $*"
     if ((EUID != 0)); then
-        sudo -n true 2>/dev/null || die "please install (as root): apt-get install $*"
-        sudo=(sudo -n)
+        # Named, not given as values: sudo logs its arguments, and a proxy may have a password.
+        sudo=(sudo -n "--preserve-env=http_proxy,https_proxy,no_proxy")
+        "${sudo[@]}" true 2>/dev/null || die "please install (as root): apt-get install $*"
     fi
     say "installing $*"
     {
