@@ -19,7 +19,7 @@ pub struct Arguments {
     #[arg(long, default_value = "data")]
     pub data: PathBuf,
     /// Keep everything in this PostgreSQL instead: `postgres://user:password@host/db`
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    #[arg(long)]
     pub database_url: Option<String>,
     /// Where operators look: health and metrics.
     #[arg(long, default_value = "127.0.0.1:9180")]

@@ -9,5 +9,8 @@ mod arguments;
 mod lock;
 mod system;
 
+#[cfg(test)]
+mod originals;
+
 pub use arguments::{Arguments, Options, announce};
 pub use system::{Running, start};

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use base::Error;
 use serde::{Deserialize, Serialize};
 
-pub use load::{Environment, Loaded, load};
+pub use load::{Environment, Loaded, environment, load};
 pub use values::{Address, List, Secret, Span};
 
 /// What the configuration of every process has.

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 /// The environment names of the original, and where their values belong.
-pub(super) const ENVIRONMENT: [(&str, &[&str]); 8] = [
+pub(super) const ENVIRONMENT: [(&str, &[&str]); 7] = [
     ("POSTGRES_USER", &["postgres", "user"]),
     ("POSTGRES_PASSWORD", &["postgres", "password"]),
     ("POSTGRES_DB", &["postgres", "db"]),
@@ -15,7 +15,6 @@ pub(super) const ENVIRONMENT: [(&str, &[&str]); 8] = [
     ("JWT_SECRET", &["jwt_secret"]),
     ("JWT_SECRET_PREVIOUS", &["jwt_secret_previous"]),
     ("SERVICE_TOKEN", &["process", "service_token"]),
-    ("DATABASE_URL", &["postgres", "url"]),
 ];
 
 /// Keys that the original's sections may have and that mean nothing here.
@@ -33,13 +32,19 @@ const WITHOUT_MEANING: [&str; 10] = [
 ];
 
 /// Translates the tree of one file. `known` says whether a path of keys exists in
-/// this process's own configuration. Returns a warning for each key dropped.
-pub(super) fn translate(tree: Value, known: &dyn Fn(&[&str]) -> bool) -> (Value, Vec<String>) {
+/// this process's own configuration. Returns a warning for each key dropped: in a
+/// `strict` file, which the original did not have, only those that the original had.
+pub(super) fn translate(
+    tree: Value,
+    strict: bool,
+    known: &dyn Fn(&[&str]) -> bool,
+) -> (Value, Vec<String>) {
     let Value::Object(file) = tree else {
         return (tree, Vec::new());
     };
     let mut out = Translation {
         known,
+        strict,
         tree: Map::new(),
         warnings: Vec::new(),
     };
@@ -51,6 +56,7 @@ pub(super) fn translate(tree: Value, known: &dyn Fn(&[&str]) -> bool) -> (Value,
 
 struct Translation<'a> {
     known: &'a dyn Fn(&[&str]) -> bool,
+    strict: bool,
     tree: Map<String, Value>,
     warnings: Vec<String>,
 }
@@ -59,6 +65,8 @@ impl Translation<'_> {
     fn top(&mut self, key: &str, value: Value) {
         let folded = key.to_lowercase();
         match (folded.as_str(), value) {
+            // A section without a key.
+            (_, Value::Null) => {}
             ("log_level" | "loglevel", level) => self.put(&["process", "log", "level"], level, key),
             ("expire", span) => self.put(&["expire"], span, key),
             ("port", port) => self.put(&["listen"], listen(&port), key),
@@ -69,25 +77,49 @@ impl Translation<'_> {
             ("websocket", Value::Object(section)) => self.section("websocket", section),
             ("services", Value::Object(services)) => {
                 for (service, address) in services {
-                    let name = service.to_lowercase();
-                    let name = name
-                        .trim_end_matches("service")
-                        .trim_end_matches(['-', '_']);
-                    let name = match name {
-                        "users" => "user",
-                        "sessions" => "session",
-                        "room" => "rooms",
-                        "messages" => "message",
-                        name => name,
-                    };
-                    self.put(
-                        &["services", name],
-                        address_of(address),
-                        &format!("services.{service}"),
-                    );
+                    self.service(&service, address);
                 }
             }
             (_, value) => self.put(&[key], value, key),
+        }
+    }
+
+    fn service(&mut self, service: &str, address: Value) {
+        let name = service.to_lowercase();
+        let name = name
+            .trim_end_matches("service")
+            .trim_end_matches(['-', '_']);
+        let name = match name {
+            "users" => "user",
+            "sessions" => "session",
+            "room" => "rooms",
+            "messages" => "message",
+            name => name,
+        };
+        let said = format!("services.{service}");
+        let address = match address {
+            Value::Object(parts) => self.one_address(parts, &said),
+            address => Some(address),
+        };
+        if let Some(address) = address {
+            self.put(&["services", name], address, &said);
+        }
+    }
+
+    /// The address that `host` and `port`, or `address` alone, make; the rest is named.
+    fn one_address(&mut self, parts: Map<String, Value>, said: &str) -> Option<Value> {
+        let (mut host, mut port, mut whole) = (None, None, None);
+        for (key, value) in parts {
+            match key.to_lowercase().as_str() {
+                "host" => host = Some(plain(&value)),
+                "port" => port = Some(plain(&value)),
+                "addr" | "address" => whole = Some(value),
+                _ => self.warnings.push(format!("{said}.{key}")),
+            }
+        }
+        match (host, port) {
+            (Some(host), Some(port)) => Some(json!(format!("{host}:{}", digits(&port)))),
+            _ => whole,
         }
     }
 
@@ -103,14 +135,25 @@ impl Translation<'_> {
         }
         if let Some(port) = port {
             let listen = match host.as_deref() {
-                None | Some("" | "localhost") => listen(&port),
-                Some(host) => json!(format!("{host}:{}", plain(&port))),
+                None | Some("") => listen(&port),
+                // Go resolves the name; an address is listened on here.
+                Some("localhost") => json!(format!("127.0.0.1:{}", digits(&plain(&port)))),
+                Some(host) => json!(format!("{host}:{}", digits(&plain(&port)))),
             };
             self.put(&["http", "listen"], listen, "http.port");
         }
     }
 
-    fn section(&mut self, name: &str, section: Map<String, Value>) {
+    fn section(&mut self, name: &str, mut section: Map<String, Value>) {
+        if name == "kafka" && !section.contains_key("brokers") {
+            let of_broker = |key: &String| matches!(key.to_lowercase().as_str(), "host" | "port");
+            let parts = section.keys().filter(|key| of_broker(key)).cloned();
+            let parts: Vec<String> = parts.collect();
+            let parts = parts.iter().filter_map(|key| section.remove_entry(key));
+            if let Some(broker) = self.one_address(parts.collect(), name) {
+                section.insert("brokers".to_owned(), broker);
+            }
+        }
         for (key, value) in section {
             let whole = format!("{name}.{key}");
             let folded = key.to_lowercase();
@@ -156,7 +199,7 @@ impl Translation<'_> {
         let meaningless = said
             .split('.')
             .any(|part| WITHOUT_MEANING.contains(&part.to_lowercase().as_str()));
-        if !(self.known)(path) && (original || meaningless) {
+        if !(self.known)(path) && (original && !self.strict || meaningless) {
             self.warnings.push(said.to_owned());
             return;
         }
@@ -184,22 +227,12 @@ pub(super) fn insert(tree: &mut Map<String, Value>, path: &[&str], value: Value)
 }
 
 fn listen(port: &Value) -> Value {
-    let port = plain(port);
-    json!(format!("0.0.0.0:{}", port.trim_start_matches(':')))
+    json!(format!("0.0.0.0:{}", digits(&plain(port))))
 }
 
-/// `{host, port}` or `host:port` or a list of them.
-fn address_of(value: Value) -> Value {
-    match &value {
-        Value::Object(parts) => {
-            let find = |names: [&str; 2]| names.iter().find_map(|name| parts.get(*name)).map(plain);
-            match (find(["host", "Host"]), find(["port", "Port"])) {
-                (Some(name), Some(number)) => json!(format!("{name}:{number}")),
-                _ => parts.values().next().cloned().unwrap_or(Value::Null),
-            }
-        }
-        _ => value,
-    }
+/// The number of a port as Go writes it: `:8080`.
+fn digits(port: &str) -> &str {
+    port.trim_start_matches(':')
 }
 
 fn plain(value: &Value) -> String {
@@ -240,7 +273,7 @@ mod tests {
             },
             "kafka": {"brokers": ["kafka:9092"], "topic": "messages", "group_id": "gateway"},
         });
-        let (tree, ignored) = translate(file, &known);
+        let (tree, ignored) = translate(file, false, &known);
         let expected = json!({
             "process": {"log": {"level": "debug"}},
             "http": {"listen": "0.0.0.0:8080"},
@@ -271,7 +304,7 @@ mod tests {
             "postgres": {"host": "db", "port": 5432, "username": "chat", "dbname": "chat", "sslmode": "disable"},
             "redis": {"addr": "cache:6379"},
         });
-        let (tree, ignored) = translate(file, &known);
+        let (tree, ignored) = translate(file, false, &known);
         let expected = json!({
             "listen": "0.0.0.0:50052",
             "expire": "24h",
@@ -283,8 +316,35 @@ mod tests {
     }
 
     #[test]
+    fn an_address_may_be_written_in_parts_as_go_writes_it() {
+        let file = json!({
+            "http": {"host": "localhost", "port": ":8080"},
+            "services": {"user": {"port": ":50051", "host": "users", "timeout": "5s"}},
+            "kafka": {"Host": "kafka", "Port": 9092, "topic": "messages"},
+            "websocket": null,
+            "redis": null,
+        });
+        let (tree, ignored) = translate(file, false, &known);
+        let expected = json!({
+            "http": {"listen": "127.0.0.1:8080"},
+            "services": {"user": "users:50051"},
+            "kafka": {"brokers": "kafka:9092"},
+        });
+        assert_eq!(tree, expected);
+        assert_eq!(ignored, ["kafka.topic", "services.user.timeout"]);
+    }
+
+    #[test]
+    fn a_strict_file_has_no_unknown_key_but_the_originals() {
+        let file = json!({"postgres": {"conections": 50, "sslmode": "disable"}});
+        let (tree, ignored) = translate(file, true, &known);
+        assert_eq!(tree, json!({"postgres": {"conections": 50}}));
+        assert_eq!(ignored, ["postgres.sslmode"]);
+    }
+
+    #[test]
     fn a_key_of_nobodys_is_left_for_the_typed_reader_to_refuse() {
-        let (tree, ignored) = translate(json!({"limitz": {"enabled": false}}), &known);
+        let (tree, ignored) = translate(json!({"limitz": {"enabled": false}}), false, &known);
         assert_eq!(tree, json!({"limitz": {"enabled": false}}));
         assert!(ignored.is_empty());
     }

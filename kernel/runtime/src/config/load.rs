@@ -8,9 +8,17 @@ use config::{Config, File, FileFormat};
 use serde_json::{Map, Value, json};
 
 use super::{ServiceConfig, legacy};
+use crate::telemetry;
 
 /// The environment as a value, so that tests bring their own.
 pub type Environment = BTreeMap<String, String>;
+
+/// This process's environment. What is no Unicode is nobody's setting here.
+pub fn environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
 
 /// A configuration, and what is to be said about how it came to be.
 #[derive(Debug)]
@@ -54,11 +62,11 @@ pub fn load<C: ServiceConfig>(
         let tree = parse(Config::builder().add_source(read(path)?)).map_err(|error| {
             Error::invalid("configuration", format!("{}: {error}", path.display()))
         })?;
-        let (tree, warnings) = legacy::translate(tree, &known);
+        let (tree, warnings) = legacy::translate(tree, is_toml(path), &known);
         ignored = warnings;
         builder = builder.add_source(source(&tree)?);
     }
-    let overlay = from_environment(&name, environment, &known);
+    let overlay = from_environment(&name, environment, &defaults);
     let tree = parse(builder.add_source(source(&overlay)?))
         .map_err(|error| Error::invalid("configuration", error))?;
     let config = Config::builder()
@@ -67,6 +75,7 @@ pub fn load<C: ServiceConfig>(
         .and_then(Config::try_deserialize::<C>)
         .map_err(|error| Error::invalid("configuration", error))?;
     config.check()?;
+    telemetry::filter(&config.process().log.level)?;
     Ok(Loaded {
         config,
         ignored,
@@ -88,17 +97,17 @@ fn read(path: &Path) -> base::Result<File<config::FileSourceString, FileFormat>>
             format!("cannot read {}: {error}", path.display()),
         )
     })?;
-    let toml = path
-        .extension()
-        .is_some_and(|ending| ending.eq_ignore_ascii_case("toml"));
-    Ok(File::from_str(
-        &text,
-        if toml {
-            FileFormat::Toml
-        } else {
-            FileFormat::Yaml
-        },
-    ))
+    let format = if is_toml(path) {
+        FileFormat::Toml
+    } else {
+        FileFormat::Yaml
+    };
+    Ok(File::from_str(&text, format))
+}
+
+fn is_toml(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("toml"))
 }
 
 fn source(tree: &Value) -> base::Result<File<config::FileSourceString, FileFormat>> {
@@ -108,12 +117,10 @@ fn source(tree: &Value) -> base::Result<File<config::FileSourceString, FileForma
 }
 
 /// `PARLEY_<NAME>__SECTION__KEY`, and the original's names where this process has
-/// such a key. Nothing else is read: container platforms put much there.
-fn from_environment(
-    name: &str,
-    environment: &Environment,
-    known: &dyn Fn(&[&str]) -> bool,
-) -> Value {
+/// such a key. Nothing else is read: container platforms put much there. An empty value
+/// unsets an optional key, empties a list, and leaves any other as it is.
+fn from_environment(name: &str, environment: &Environment, defaults: &Value) -> Value {
+    let known = |path: &[&str]| knows(defaults, path);
     let mut tree = Map::new();
     for (key, path) in legacy::ENVIRONMENT {
         if let Some(value) = environment.get(key).filter(|value| !value.is_empty())
@@ -133,7 +140,13 @@ fn from_environment(
             {
                 path.insert(0, "process");
             }
-            legacy::insert(&mut tree, &path, json!(value));
+            match find(defaults, &path) {
+                Some(Value::Array(_)) if value.is_empty() => {
+                    legacy::insert(&mut tree, &path, json!([]));
+                }
+                Some(default) if value.is_empty() && default.as_str() != Some("") => {}
+                _ => legacy::insert(&mut tree, &path, json!(value)),
+            }
         }
     }
     Value::Object(tree)
@@ -154,12 +167,9 @@ fn without_unset(tree: Value) -> Value {
 
 /// Whether the defaults have this path. An optional key stands there as an empty string.
 fn knows(defaults: &Value, path: &[&str]) -> bool {
-    let mut at = defaults;
-    for key in path {
-        match at.get(key) {
-            Some(inner) => at = inner,
-            None => return false,
-        }
-    }
-    true
+    find(defaults, path).is_some()
+}
+
+fn find<'a>(tree: &'a Value, path: &[&str]) -> Option<&'a Value> {
+    path.iter().try_fold(tree, |at, key| at.get(key))
 }
