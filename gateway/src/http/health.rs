@@ -3,27 +3,29 @@
 
 use axum::Json;
 use axum::extract::State;
-use http::StatusCode;
+use base::Error;
 use serde_json::{Value, json};
 
 use super::caller::Guest;
+use super::problem::Failure;
 use crate::Gateway;
 
 /// `GET /health/live`
 pub(super) async fn live(_: Guest) -> Json<Value> {
-    Json(json!({ "live": true }))
+    Json(json!({ "Live": true }))
 }
 
 /// `GET /health/ready`: 200, or 503 while a part is missing or the process ends.
-pub(super) async fn ready(State(gateway): State<Gateway>, _: Guest) -> (StatusCode, Json<Value>) {
-    let lifecycle = &gateway.lifecycle;
-    let ready = lifecycle.health().ready() && !lifecycle.draining().is_cancelled();
-    let status = if ready {
-        StatusCode::OK
+pub(super) async fn ready(
+    State(gateway): State<Gateway>,
+    _: Guest,
+) -> Result<Json<Value>, Failure> {
+    if gateway.lifecycle.health().ready() {
+        Ok(Json(json!({ "Ready": true })))
     } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    (status, Json(json!({ "ready": ready })))
+        let error = Error::unavailable("not ready", "the admin port says what is missing");
+        Err(error.into())
+    }
 }
 
 /// `GET /version`

@@ -476,7 +476,7 @@ async fn a_drain_lets_idle_connections_go_and_accepts_no_more() {
     idle.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
     house.lifecycle.drain();
-    assert!(rest(&mut idle).await.contains("\"ready\":true"));
+    assert!(rest(&mut idle).await.contains("\"Ready\":true"));
     drop(idle);
     house.lifecycle.drained().await;
     assert!(TcpStream::connect(address).await.is_err());

@@ -64,9 +64,9 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
     (
         status,
         Json(serde_json::json!({
-            "ready": missing.is_empty(),
-            "missing": missing,
-            "degraded": health.degraded(),
+            "Ready": missing.is_empty(),
+            "Missing": missing,
+            "Degraded": health.degraded(),
         })),
     )
 }

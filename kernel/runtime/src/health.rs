@@ -35,6 +35,15 @@ impl Health {
         self.name(name.into(), false)
     }
 
+    /// The process ends: it is not ready again.
+    pub(crate) fn end(&self) {
+        let state = State {
+            needed: true,
+            why: Some("it ends".to_owned()),
+        };
+        self.lock().insert("process".to_owned(), state);
+    }
+
     fn name(&self, name: String, needed: bool) -> Part {
         let why = Some(NOT_YET.to_owned());
         self.lock().insert(name.clone(), State { needed, why });

@@ -88,13 +88,14 @@ impl Lifecycle {
 
     /// Begins the end: nothing new is taken in from here on.
     pub fn drain(&self) {
+        self.health.end();
         self.drain.cancel();
     }
 
     /// Ends every task, and waits for them no longer than `grace`. Says whether
     /// all ended in time.
     pub async fn stop(&self, grace: Duration) -> bool {
-        self.drain.cancel();
+        self.drain();
         self.stop.cancel();
         self.tasks.close();
         tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{self, Environment, Loaded, Process, ServiceConfig};
+use crate::config::{self, Loaded, Process, ServiceConfig};
 use crate::{Lifecycle, admin, telemetry};
 
 /// The command line of a service.
@@ -49,7 +49,7 @@ where
 /// Runs a service from its command line to its end.
 pub fn service<C: ServiceConfig>(start: impl Startup<C>) -> ExitCode {
     let arguments = Arguments::parse();
-    let environment: Environment = std::env::vars().collect();
+    let environment = config::environment();
     let outcome =
         config::load::<C>(arguments.config.as_deref(), &environment).and_then(|loaded| match () {
             () if arguments.check_config => show(&loaded),
@@ -78,6 +78,9 @@ fn show<C: ServiceConfig>(loaded: &Loaded<C>) -> base::Result<()> {
     let text = serde_json::to_string_pretty(&loaded.config).map_err(Error::internal)?;
     for key in &loaded.ignored {
         let _ = writeln!(std::io::stderr(), "{}: {key} means nothing here", C::NAME);
+    }
+    if let Err(error) = loaded.config.process().service_token() {
+        let _ = writeln!(std::io::stderr(), "{}: {}", C::NAME, error.detail());
     }
     writeln!(std::io::stdout(), "{text}").map_err(Error::internal)
 }
@@ -116,15 +119,23 @@ fn live(
     telemetry::start_logs(&process.log)?;
     let metrics = telemetry::start_metrics()?;
     on_runtime(async move {
+        let told = told_to_end()?;
         let lifecycle = Lifecycle::new();
-        admin::serve(process.admin.listen, metrics, &lifecycle).await?;
-        start(lifecycle.clone()).await?;
-        tracing::info!(
-            service = name,
-            version = env!("CARGO_PKG_VERSION"),
-            "started"
-        );
-        until_told_to_end(&lifecycle).await?;
+        let living = async {
+            admin::serve(process.admin.listen, metrics, &lifecycle).await?;
+            start(lifecycle.clone()).await?;
+            tracing::info!(
+                service = name,
+                version = env!("CARGO_PKG_VERSION"),
+                "started"
+            );
+            lifecycle.draining().cancelled().await;
+            Err(Error::internal("a task failed; see the log"))
+        };
+        tokio::select! {
+            () = told => {}
+            failed = living => return failed,
+        }
         tracing::info!("ending");
         finish(&lifecycle, process.grace.0).await;
         Ok(())
@@ -142,17 +153,16 @@ fn on_runtime<T>(work: impl Future<Output = base::Result<T>>) -> base::Result<T>
     outcome
 }
 
-/// Waits for SIGTERM or SIGINT, or until the process gives up by itself.
-async fn until_told_to_end(lifecycle: &Lifecycle) -> base::Result<()> {
+/// Listens for SIGTERM and SIGINT from here on; the wait ends with the first.
+fn told_to_end() -> base::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-        () = lifecycle.draining().cancelled() => {
-            Err(Error::internal("a task failed; see the log"))
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    }
+    })
 }
 
 /// Drains for at most two thirds of the grace period, then stops.

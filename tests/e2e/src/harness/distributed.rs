@@ -139,7 +139,7 @@ async fn ask_ready(api: &Api) -> client::Result<client::Answer> {
 
 fn is_well(ready: &[u8]) -> bool {
     let ready: serde_json::Value = serde_json::from_slice(ready).unwrap_or_default();
-    ready["ready"] == true && ready["degraded"] == serde_json::json!({})
+    ready["Ready"] == true && ready["Degraded"] == serde_json::json!({})
 }
 
 /// Whether there is a process that is no zombie. Its name, in parentheses, may hold anything.
