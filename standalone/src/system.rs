@@ -16,7 +16,7 @@ use runtime::config::{self, Environment, Postgres, Secret, ServiceConfig};
 use runtime::{Channel, Lifecycle, Replicas};
 
 use crate::arguments::Options;
-use crate::lock::{self, Lock};
+use crate::lock;
 
 /// How long the parts may take to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ const READY: Duration = Duration::from_mins(1);
 pub struct Running {
     addr: SocketAddr,
     lifecycle: Lifecycle,
-    _lock: Lock,
+    _lock: Option<lock::Folder>,
 }
 
 impl Running {
@@ -57,11 +57,14 @@ impl Running {
 pub async fn start(options: &Options, lifecycle: &Lifecycle) -> base::Result<Running> {
     make_folder(&options.data)?;
     let lock = match &options.database {
-        Some(url) => lock::postgres(url).await?,
-        None => lock::folder(&options.data)?,
+        Some(url) => {
+            lock::postgres(url, &random_name()?, lifecycle).await?;
+            None
+        }
+        None => Some(lock::folder(&options.data)?),
     };
     let token = own_token()?;
-    let mut environment: Environment = std::env::vars().collect();
+    let mut environment = config::environment();
     if environment.get("JWT_SECRET").is_none_or(String::is_empty) {
         let secret = session_service::secret_in(&options.data)?;
         environment.insert("JWT_SECRET".to_owned(), secret.expose().to_owned());
@@ -181,9 +184,13 @@ impl Parts<'_> {
 
 /// Within one process nobody else can call; the token keeps the law the same.
 fn own_token() -> base::Result<Secret> {
+    random_name().map(Secret::new)
+}
+
+fn random_name() -> base::Result<String> {
     let mut bits = [0; 16];
     OsEntropy.fill(&mut bits).map_err(Error::internal)?;
-    Ok(Secret::new(format!("{:032x}", u128::from_be_bytes(bits))))
+    Ok(format!("{:032x}", u128::from_be_bytes(bits)))
 }
 
 fn make_folder(data: &Path) -> base::Result<()> {
