@@ -3,6 +3,7 @@
 //! Lengths count Unicode scalar values, after normalisation where there is one.
 
 use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::{Error, limits};
 
@@ -53,7 +54,7 @@ text!(
     MessageText
 );
 text!(
-    /// What makes a write safe to repeat: 1–64 characters chosen by its sender.
+    /// What makes a write safe to repeat: 1–64 characters chosen by its sender, no NUL.
     Nonce
 );
 
@@ -69,7 +70,7 @@ impl Username {
             return Err(Error::invalid(field, "must have 3 to 20 characters"));
         }
         // A combining mark that NFC leaves belongs to the letter before it.
-        let fits = |c: char| c.is_alphanumeric() || c == '_' || is_mark(c);
+        let fits = |c: char| c == '_' || is_letter_or_digit(c) || is_mark(c);
         if !name.chars().all(fits) || name.chars().next().is_some_and(is_mark) {
             return Err(Error::invalid(field, "may have letters, digits and _ only"));
         }
@@ -82,15 +83,37 @@ impl Username {
     }
 }
 
-/// Combining marks (Unicode general category M), without which the words of
-/// Hindi, Thai and other scripts cannot be written.
-fn is_mark(c: char) -> bool {
-    unicode_normalization::char::is_combining_mark(c)
+/// Letters and decimal digits (Unicode general categories L and Nd) that one can see.
+fn is_letter_or_digit(c: char) -> bool {
+    // Letters by category, and blank by purpose: they fill a place in Hangul.
+    const FILLERS: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+    let category = c.general_category();
+    (c.general_category_group() == GeneralCategoryGroup::Letter && !FILLERS.contains(&c))
+        || category == GeneralCategory::DecimalNumber
 }
 
-/// Lower case in NFC, so that comparison ignores case and composition.
+/// Combining marks (Unicode general categories Mn and Mc), without which the words of
+/// Hindi, Thai and other scripts cannot be written; not those that only choose how
+/// something is drawn.
+fn is_mark(c: char) -> bool {
+    let unseen = matches!(
+        c,
+        '\u{34f}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}'
+    );
+    let marks = [
+        GeneralCategory::NonspacingMark,
+        GeneralCategory::SpacingMark,
+    ];
+    marks.contains(&c.general_category()) && !unseen
+}
+
+/// The same for texts that differ in case or composition alone. By way of the upper case,
+/// because some letters have several lower ones (σ and ς), and a character at a time,
+/// because a letter's neighbours do not count.
 fn fold(text: &str) -> String {
-    text.to_lowercase().nfc().collect()
+    let upper = text.nfc().flat_map(char::to_uppercase);
+    upper.flat_map(char::to_lowercase).nfc().collect()
 }
 
 impl RoomName {
@@ -162,8 +185,8 @@ impl Nonce {
         if !within(limits::NONCE_CHARS, text) {
             return Err(Error::invalid(field, "must have 1 to 64 characters"));
         }
-        if text.chars().any(char::is_control) {
-            return Err(Error::invalid(field, "may have no control characters"));
+        if text.contains('\0') {
+            return Err(Error::invalid(field, "may not have NUL"));
         }
         Ok(Self(text.to_owned()))
     }
@@ -236,6 +259,49 @@ mod tests {
             composed.key(),
             Username::parse("Username", "ZO\u{cb}").unwrap().key()
         );
+    }
+
+    #[test]
+    fn a_name_is_made_of_what_one_can_see_and_write() {
+        for good in [
+            "ann",
+            "_x_",
+            "Анна",
+            "राहुल",
+            "สมชาย",
+            "a٣٤",
+            "小明明",
+            "한국어",
+        ] {
+            assert!(Username::parse("Username", good).is_ok(), "{good}");
+        }
+        for bad in [
+            "ann\u{fe0f}",
+            "½½½",
+            "①②③",
+            "ⒶⒷⒸ",
+            "1\u{20e3}ab",
+            "\u{3164}\u{3164}\u{3164}",
+            "ann\u{200d}",
+            "ⅧⅧⅧ",
+        ] {
+            assert!(Username::parse("Username", bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_differ_in_case_alone_are_one() {
+        for (one, other) in [
+            ("Ann", "aNN"),
+            ("οδοσ", "ΟΔΟΣ"),
+            ("οδος", "ΟΔΟΣ"),
+            ("ſam", "SAM"),
+            ("µab", "Μab"),
+            ("straße", "STRASSE"),
+        ] {
+            let key = |name| Username::parse("Username", name).unwrap().key();
+            assert_eq!(key(one), key(other), "{one}");
+        }
     }
 
     #[test]
