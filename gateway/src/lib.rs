@@ -11,7 +11,6 @@ mod ports;
 mod posts;
 mod verdicts;
 #[cfg(feature = "kafka")]
-mod watch;
 mod ws;
 
 use std::net::SocketAddr;

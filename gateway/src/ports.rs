@@ -25,7 +25,7 @@ mod remote {
     use runtime::{Channel, Lifecycle, Replicas};
 
     use super::Ports;
-    use crate::{Config, watch};
+    use crate::Config;
 
     /// Partitions of the topic of room events.
     const PARTITIONS: i32 = 64;
@@ -49,10 +49,14 @@ mod remote {
             });
             let replicas = replicas.collect::<base::Result<Vec<_>>>()?;
             let messages: Vec<Channel> = replicas.iter().map(|(_, way)| way.clone()).collect();
-            watch::service("user", vec![users.clone()], lifecycle);
-            watch::service("session", vec![sessions.clone()], lifecycle);
-            watch::service("rooms", vec![rooms.clone()], lifecycle);
-            watch::service("message", messages, lifecycle);
+            for (name, ways) in [
+                ("user", vec![users.clone()]),
+                ("session", vec![sessions.clone()]),
+                ("rooms", vec![rooms.clone()]),
+                ("message", messages),
+            ] {
+                runtime::watch(lifecycle.health().part(name), ways, lifecycle);
+            }
             let bus =
                 bus::kafka::KafkaBus::connect(&config.kafka, bus::ROOMS, PARTITIONS, lifecycle)
                     .map_err(|error| Error::invalid("kafka", error))?;

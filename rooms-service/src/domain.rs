@@ -175,14 +175,6 @@ impl Wish {
             Self::Leave { .. } => ChangeKind::Leave,
         }
     }
-
-    /// The subject's role when it is granted.
-    pub const fn role(self) -> Option<Role> {
-        match self {
-            Self::Join { .. } | Self::Invite { .. } => Some(Role::Member),
-            Self::Leave { .. } => None,
-        }
-    }
 }
 
 /// What is so when a wish is decided, all read under the room's lock.
@@ -196,6 +188,8 @@ pub struct Facts {
     pub subject: Option<Role>,
     /// Whether there are members besides the subject.
     pub others: bool,
+    /// Whether the subject made the room, and nobody owns it.
+    pub heir: bool,
     /// The subject's newest change, if the room's log is not known to have it.
     pub pending: Option<Change>,
 }
@@ -203,8 +197,8 @@ pub struct Facts {
 /// What comes of a wish that is not refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// It takes the room's next number.
-    Take,
+    /// It takes the room's next number, and the subject's role is this afterwards.
+    Take(Option<Role>),
     /// It was granted before, as this change, which is not finished.
     Unfinished(ChangeNo),
 }
@@ -251,7 +245,11 @@ pub fn decide(wish: Wish, facts: &Facts) -> Result<Decision, Refusal> {
         Wish::Leave { .. } if facts.subject == Some(Role::Owner) && facts.others => {
             Err(Refusal::OwnerStays)
         }
-        _ => Ok(Decision::Take),
+        Wish::Leave { .. } => Ok(Decision::Take(None)),
+        // Who made a room and was the last to leave it comes back as its owner: nobody
+        // else could ever invite.
+        Wish::Join { .. } if facts.heir => Ok(Decision::Take(Some(Role::Owner))),
+        Wish::Join { .. } | Wish::Invite { .. } => Ok(Decision::Take(Some(Role::Member))),
     }
 }
 
@@ -268,6 +266,7 @@ mod tests {
             actor,
             subject,
             others: true,
+            heir: false,
             pending: None,
         }
     }
@@ -294,7 +293,8 @@ mod tests {
             Err(Refusal::Private)
         );
         let by_owner = private(facts(Some(Role::Owner), None));
-        assert_eq!(decide(invite, &by_owner), Ok(Decision::Take));
+        let member = Decision::Take(Some(Role::Member));
+        assert_eq!(decide(invite, &by_owner), Ok(member));
         for role in [None, Some(Role::Member), Some(Role::Admin)] {
             assert_eq!(
                 decide(invite, &private(facts(role, None))),
@@ -309,7 +309,19 @@ mod tests {
         let mut owner = facts(Some(Role::Owner), Some(Role::Owner));
         assert_eq!(decide(leave, &owner), Err(Refusal::OwnerStays));
         owner.others = false;
-        assert_eq!(decide(leave, &owner), Ok(Decision::Take));
+        assert_eq!(decide(leave, &owner), Ok(Decision::Take(None)));
+    }
+
+    #[test]
+    fn who_made_a_room_that_nobody_owns_owns_it_again() {
+        let join = Wish::Join { uid: ANN };
+        for (heir, role) in [(true, Role::Owner), (false, Role::Member)] {
+            let facts = Facts {
+                heir,
+                ..facts(None, None)
+            };
+            assert_eq!(decide(join, &facts), Ok(Decision::Take(Some(role))));
+        }
     }
 
     #[test]

@@ -69,9 +69,14 @@ impl Ports {
             let channel = runtime::Channel::remote(address, token, &process.tls)?;
             Ok((address.to_string(), channel))
         };
-        let replicas: base::Result<_> = config.services.message.0.iter().map(replica).collect();
+        let replicas: base::Result<Vec<_>> =
+            config.services.message.0.iter().map(replica).collect();
+        let replicas = replicas?;
+        let ways = replicas.iter().map(|(_, way)| way.clone()).collect();
+        // Lists and infos are answered without it.
+        runtime::watch(lifecycle.health().aid("message"), ways, lifecycle);
         let cache = Arc::new(cache::Redis::connect(&config.redis, lifecycle)?);
-        let messages = Replicas::new(replicas?)?;
+        let messages = Replicas::new(replicas)?;
         Self::on_postgres(&config.postgres, cache, messages, lifecycle)
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base::{ChangeNo, Clock, Code, Error, RoomId, RoomName, Timestamp, Uid};
 use runtime::{Call, Lifecycle, StoreError};
+use tokio::sync::OwnedMutexGuard;
 use tracing::Instrument;
 
 use crate::Ports;
@@ -26,7 +27,10 @@ struct Inner {
     views: Views,
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
-    turns: Turns,
+    /// Who tells a room's log of its changes.
+    telling: Turns<RoomId>,
+    /// Whose membership of which room, or whose next room, is being changed.
+    changing: Turns<(Uid, Option<RoomId>)>,
     lifecycle: Lifecycle,
 }
 
@@ -37,7 +41,8 @@ impl Service {
             store: ports.store,
             log: ports.log,
             clock: ports.clock,
-            turns: Turns::default(),
+            telling: Turns::default(),
+            changing: Turns::default(),
             lifecycle,
         }))
     }
@@ -56,6 +61,7 @@ impl Service {
         };
         let (this, call) = (self.clone(), call.clone());
         self.to_its_end(async move {
+            let _turn = this.turn(&call, room.creator, None).await?;
             let create = this.0.store.create(&room, this.0.clock.now());
             let id = this.0.views.changing_rooms_of(room.creator, create).await?;
             this.settle(&call, id, ChangeNo::new(1)).await?;
@@ -144,6 +150,7 @@ impl Service {
     async fn change(&self, call: &Call, room: RoomId, wish: Wish) -> base::Result<()> {
         let (this, call) = (self.clone(), call.clone());
         self.to_its_end(async move {
+            let _turn = this.turn(&call, wish.subject(), Some(room)).await?;
             let now = this.0.clock.now();
             let change = this.0.store.change(room, wish, now);
             let changed = this.0.views.changing_rooms_of(wish.subject(), change);
@@ -162,6 +169,20 @@ impl Service {
         .await
     }
 
+    /// Waits until nobody else here changes the same: what another call has under way
+    /// is done when this one decides, and what is found pending is what a call left.
+    async fn turn(
+        &self,
+        call: &Call,
+        uid: Uid,
+        room: Option<RoomId>,
+    ) -> base::Result<OwnedMutexGuard<()>> {
+        let turn = self.0.changing.take((uid, room));
+        tokio::time::timeout_at(call.deadline(), turn)
+            .await
+            .map_err(|_| Error::deadline_exceeded())
+    }
+
     /// Runs a write on its own task: a caller that goes away must not stop it
     /// while a key of the cache is held.
     async fn to_its_end<T: Send + 'static>(
@@ -178,7 +199,7 @@ impl Service {
     async fn settle(&self, call: &Call, room: RoomId, until: Option<ChangeNo>) -> base::Result<()> {
         let telling = async {
             // Several at once would do no harm and the same work.
-            let _turn = self.0.turns.take(room).await;
+            let _turn = self.0.telling.take(room).await;
             self.tell(call, room, until).await
         };
         tokio::time::timeout_at(call.deadline(), telling)

@@ -1,44 +1,54 @@
-//! One at a time for each room: a lock by key that forgets keys nobody holds.
+//! One at a time for each key: locks that are forgotten when nobody holds them.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use base::RoomId;
 use tokio::sync::OwnedMutexGuard;
 
-/// Below this many rooms nothing is swept.
+/// Below this many keys nothing is swept.
 const SWEEP_AT_LEAST: usize = 64;
 
-/// The turns of all rooms.
-#[derive(Default)]
-pub(crate) struct Turns {
-    rooms: Mutex<Rooms>,
+/// The turns of all keys.
+pub(crate) struct Turns<K> {
+    known: Mutex<Known<K>>,
 }
 
-#[derive(Default)]
-struct Rooms {
-    locks: HashMap<RoomId, Weak<tokio::sync::Mutex<()>>>,
+struct Known<K> {
+    locks: HashMap<K, Weak<tokio::sync::Mutex<()>>>,
     /// Sweeping at twice what the last sweep left costs a constant a turn.
     sweep_at: usize,
 }
 
-impl Turns {
-    /// Waits for the room's turn, which lasts as long as the guard.
-    pub(crate) async fn take(&self, room: RoomId) -> OwnedMutexGuard<()> {
-        self.lock_of(room).lock_owned().await
+impl<K> Default for Turns<K> {
+    fn default() -> Self {
+        let known = Known {
+            locks: HashMap::new(),
+            sweep_at: 0,
+        };
+        Self {
+            known: Mutex::new(known),
+        }
+    }
+}
+
+impl<K: Eq + Hash> Turns<K> {
+    /// Waits for the key's turn, which lasts as long as the guard.
+    pub(crate) async fn take(&self, key: K) -> OwnedMutexGuard<()> {
+        self.lock_of(key).lock_owned().await
     }
 
-    fn lock_of(&self, room: RoomId) -> Arc<tokio::sync::Mutex<()>> {
-        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lock) = rooms.locks.get(&room).and_then(Weak::upgrade) {
+    fn lock_of(&self, key: K) -> Arc<tokio::sync::Mutex<()>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = known.locks.get(&key).and_then(Weak::upgrade) {
             return lock;
         }
-        if rooms.locks.len() >= rooms.sweep_at.max(SWEEP_AT_LEAST) {
-            rooms.locks.retain(|_, lock| lock.strong_count() > 0);
-            rooms.sweep_at = rooms.locks.len() * 2;
+        if known.locks.len() >= known.sweep_at.max(SWEEP_AT_LEAST) {
+            known.locks.retain(|_, lock| lock.strong_count() > 0);
+            known.sweep_at = known.locks.len() * 2;
         }
         let lock = Arc::default();
-        rooms.locks.insert(room, Arc::downgrade(&lock));
+        known.locks.insert(key, Arc::downgrade(&lock));
         lock
     }
 }
@@ -48,9 +58,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_room_waits_another_does_not() {
+    async fn one_key_waits_another_does_not() {
         let turns = Turns::default();
-        let (one, two) = (RoomId::new(1).unwrap(), RoomId::new(2).unwrap());
+        let (one, two) = (1, 2);
         let held = turns.take(one).await;
         drop(turns.take(two).await);
         assert!(turns.lock_of(one).try_lock().is_err());
@@ -59,11 +69,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rooms_that_nobody_holds_are_forgotten() {
+    async fn keys_that_nobody_holds_are_forgotten() {
         let turns = Turns::default();
-        for room in 1..10_000 {
-            drop(turns.take(RoomId::new(room).unwrap()).await);
+        for key in 1..10_000 {
+            drop(turns.take(key).await);
         }
-        assert!(turns.rooms.lock().unwrap().locks.len() <= SWEEP_AT_LEAST);
+        assert!(turns.known.lock().unwrap().locks.len() <= SWEEP_AT_LEAST);
     }
 }

@@ -15,6 +15,7 @@ mod server;
 pub mod status;
 pub mod store;
 pub mod telemetry;
+mod watch;
 
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -32,3 +33,4 @@ pub use process::{Startup, ask_health, run, service};
 pub use replicas::Replicas;
 pub use server::serve;
 pub use store::StoreError;
+pub use watch::watch;

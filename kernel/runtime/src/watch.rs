@@ -3,19 +3,19 @@
 
 use std::time::Duration;
 
-use runtime::{Channel, Lifecycle};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+
+use crate::{Channel, Lifecycle, Part};
 
 /// How often a service is asked.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Keeps the part `name` up while one of `replicas` is serving.
-pub(crate) fn service(name: &'static str, replicas: Vec<Channel>, lifecycle: &Lifecycle) {
-    let part = lifecycle.health().part(name);
+/// Keeps `part` up while one of `replicas` is serving.
+pub fn watch(part: Part, replicas: Vec<Channel>, lifecycle: &Lifecycle) {
     let watching = async move {
         let mut tick = tokio::time::interval(PERIOD);
         loop {

@@ -115,9 +115,10 @@ impl Store for PostgresStore {
         .await?;
         let (is_private, newest) = locked.ok_or(Refusal::NoRoom)?;
         let facts = facts(&mut tx, room, wish, is_private).await?;
-        if let Decision::Unfinished(no) = decide(wish, &facts)? {
-            return Ok(no);
-        }
+        let role = match decide(wish, &facts)? {
+            Decision::Unfinished(no) => return Ok(no),
+            Decision::Take(role) => role,
+        };
         let no = ChangeNo::try_from(newest + 1).map_err(rows::odd)?;
         // Served by the primary key.
         sqlx::query(
@@ -134,7 +135,7 @@ impl Store for PostgresStore {
             kind: wish.kind(),
             uid: wish.subject(),
             by: wish.actor(),
-            role: wish.role(),
+            role,
         };
         record(&mut tx, room, change, now).await?;
         tx.commit().await?;

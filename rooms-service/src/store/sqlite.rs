@@ -91,9 +91,10 @@ impl Store for SqliteStore {
         .await?;
         let (is_private, newest) = found.ok_or(Refusal::NoRoom)?;
         let facts = facts(&mut tx, room, wish, is_private).await?;
-        if let Decision::Unfinished(no) = decide(wish, &facts)? {
-            return Ok(no);
-        }
+        let role = match decide(wish, &facts)? {
+            Decision::Unfinished(no) => return Ok(no),
+            Decision::Take(role) => role,
+        };
         let no = ChangeNo::try_from(newest + 1).map_err(rows::odd)?;
         // Served by the primary key.
         sqlx::query(
@@ -110,7 +111,7 @@ impl Store for SqliteStore {
             kind: wish.kind(),
             uid: wish.subject(),
             by: wish.actor(),
-            role: wish.role(),
+            role,
         };
         record(&mut tx, room, change, now).await?;
         tx.commit().await?;

@@ -46,14 +46,17 @@ macro_rules! steps {
             is_private: bool,
         ) -> Result<Facts, ChangeError> {
             // Served by the primary key.
-            let (actor, subject, others): (Option<i16>, Option<i16>, bool) = sqlx::query_as(
+            let (actor, subject, others, heir): (Option<i16>, Option<i16>, bool, bool) = sqlx::query_as(
                 "SELECT (SELECT role FROM members WHERE room_id = $1 AND uid = $2),
                         (SELECT role FROM members WHERE room_id = $1 AND uid = $3),
-                        EXISTS (SELECT 1 FROM members WHERE room_id = $1 AND uid <> $3)",
+                        EXISTS (SELECT 1 FROM members WHERE room_id = $1 AND uid <> $3),
+                        EXISTS (SELECT 1 FROM rooms WHERE room_id = $1 AND creator_uid = $3)
+                            AND NOT EXISTS (SELECT 1 FROM members WHERE room_id = $1 AND role = $4)",
             )
             .bind(room.as_i64())
             .bind(wish.actor().as_i64())
             .bind(wish.subject().as_i64())
+            .bind(Role::Owner.number())
             .fetch_one(&mut *tx)
             .await?;
             // Served by changes_pending.
@@ -73,6 +76,7 @@ macro_rules! steps {
                 actor: actor.map(rows::role).transpose()?,
                 subject: subject.map(rows::role).transpose()?,
                 others,
+                heir,
                 pending: pending.map(rows::change).transpose()?,
             })
         }
