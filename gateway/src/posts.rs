@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use base::{Error, MessageText, Nonce, RoomId, Uid};
 use proto::message::Sent;
-use runtime::{Lifecycle, Replicas};
+use runtime::{Lifecycle, Replicas, RequestId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -32,6 +32,7 @@ pub(crate) struct Post {
     pub(crate) uid: Uid,
     pub(crate) text: MessageText,
     pub(crate) nonce: Nonce,
+    pub(crate) request_id: RequestId,
     pub(crate) waiter: Box<dyn Waiter>,
 }
 

@@ -27,9 +27,18 @@ const BUSY_PAUSE: Duration = Duration::from_millis(2);
 /// How long to wait when the store is not there.
 const DOWN_PAUSE: Duration = Duration::from_millis(100);
 
-/// An answer to a post of a stream: its number, the outcome, and its place among those
-/// under way, which is free when the answer is on its way.
-pub(crate) type Answer = (u64, base::Result<Outcome>, OwnedSemaphorePermit);
+/// A post of a stream.
+pub(crate) struct Place {
+    /// Its number on the stream.
+    pub(crate) id: u64,
+    /// The request of the client that it came with.
+    pub(crate) request_id: String,
+    /// Its place among those under way on the stream; free when its answer is on its way.
+    pub(crate) _permit: OwnedSemaphorePermit,
+}
+
+/// A post of a stream, and what became of it.
+pub(crate) type Answer = (Place, base::Result<Outcome>);
 
 /// An entry on its way, and who waits for it.
 pub(crate) struct Job {
@@ -44,16 +53,14 @@ pub(crate) enum Reply {
     Caller(oneshot::Sender<base::Result<Outcome>>),
     /// To a stream of posts.
     Stream {
-        /// The number of the post on its stream.
-        id: u64,
+        /// Which post of it.
+        place: Place,
         /// The stream's answers; there is room for every post that has a permit.
         answers: mpsc::Sender<Answer>,
         /// Cancelled when the stream has ended, or order can be kept no longer: a post
         /// of it was too late, so none that came after may be written. Its gateway
         /// sends again what was not answered, in order.
         lane: CancellationToken,
-        /// The post's place among those under way on the stream.
-        permit: OwnedSemaphorePermit,
     },
 }
 
@@ -66,13 +73,8 @@ impl Reply {
         match self {
             // A caller that went away has no use for the answer.
             Self::Caller(caller) => drop(caller.send(outcome)),
-            Self::Stream {
-                id,
-                answers,
-                permit,
-                ..
-            } => {
-                if answers.try_send((id, outcome, permit)).is_err() {
+            Self::Stream { place, answers, .. } => {
+                if answers.try_send((place, outcome)).is_err() {
                     tracing::debug!("a stream of posts went away before its answer");
                 }
             }

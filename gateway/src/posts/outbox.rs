@@ -163,6 +163,7 @@ mod tests {
 
     use base::{MessageText, Nonce, Uid};
     use proto::message::Sent;
+    use runtime::RequestId;
 
     use super::super::Waiter;
     use super::*;
@@ -178,6 +179,7 @@ mod tests {
             uid: Uid::new(1).unwrap(),
             text: MessageText::parse("Text", text).unwrap(),
             nonce: Nonce::parse("Nonce", text).unwrap(),
+            request_id: RequestId::parse("r").unwrap(),
             waiter: Box::new(Nobody),
         }
     }

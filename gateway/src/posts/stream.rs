@@ -175,5 +175,6 @@ fn wire(job: &Job) -> WirePost {
         text: job.post.text.as_str().to_owned(),
         nonce: job.post.nonce.as_str().to_owned(),
         patience_ms: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
+        request_id: job.post.request_id.as_str().to_owned(),
     }
 }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::domain::{Entry, Post};
-use crate::writer::{Answer, Job, Reply, Writer};
+use crate::writer::{Answer, Job, Place, Reply, Writer};
 
 /// Posts under way on one stream, most. Beyond, the stream is not read: HTTP/2's
 /// flow control tells the gateway to wait.
@@ -76,17 +76,20 @@ async fn read(
     let reading = async {
         while let Ok(Some(batch)) = posts.message().await {
             let sent_at = transit.sent_at(&batch);
-            for post in batch.posts {
+            for mut post in batch.posts {
                 let Ok(permit) = Arc::clone(&under_way).acquire_owned().await else {
                     return;
                 };
                 let patience = Duration::from_millis(post.patience_ms.into());
-                let id = post.id;
+                let place = Place {
+                    id: post.id,
+                    request_id: std::mem::take(&mut post.request_id),
+                    _permit: permit,
+                };
                 let reply = Reply::Stream {
-                    id,
+                    place,
                     answers: answers.clone(),
                     lane: lane.clone(),
-                    permit,
                 };
                 match entry(post) {
                     Ok(entry) => {
@@ -180,13 +183,16 @@ async fn reply(
     }
 }
 
-fn answer((id, outcome, _place): Answer) -> PostAnswer {
+fn answer((place, outcome): Answer) -> PostAnswer {
     let outcome = match outcome.and_then(super::sent) {
         Ok(sent) => WireOutcome::Sent(sent),
-        Err(error) => refusal(&error),
+        Err(error) => {
+            let request_id = place.request_id.as_str();
+            tracing::info_span!("post", request_id).in_scope(|| refusal(&error))
+        }
     };
     PostAnswer {
-        id,
+        id: place.id,
         outcome: Some(outcome),
     }
 }
