@@ -1,5 +1,8 @@
 //! A request's body, read within its limits of size and time, whatever its type.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use axum::body::Body as HttpBody;
 use axum::extract::{FromRequest, Request};
 use base::{Code, Error, limits};
@@ -16,7 +19,8 @@ pub(super) struct Body(pub(super) Bytes);
 impl FromRequest<Gateway> for Body {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, gateway: &Gateway) -> Result<Self, Failure> {
+    async fn from_request(mut request: Request, gateway: &Gateway) -> Result<Self, Failure> {
+        let unread = request.extensions_mut().remove::<Unread>();
         let announced = request
             .headers()
             .get(header::CONTENT_LENGTH)
@@ -26,12 +30,20 @@ impl FromRequest<Gateway> for Body {
         }
         let patience = gateway.config.http.body_timeout.0;
         let read = tokio::time::timeout(patience, read(request.into_body()));
-        read.await.unwrap_or_else(|_| {
+        let body = read.await.unwrap_or_else(|_| {
             let error = Error::new(Code::DeadlineExceeded, "the body took too long to come");
             Err(Failure::from(error).closing())
-        })
+        })?;
+        if let Some(Unread(unread)) = unread {
+            unread.store(false, Ordering::Relaxed);
+        }
+        Ok(body)
     }
 }
+
+/// A request has a body that nobody has read: the connection cannot be used for another.
+#[derive(Debug, Clone)]
+pub(super) struct Unread(pub(super) Arc<AtomicBool>);
 
 async fn read(mut body: HttpBody) -> Result<Body, Failure> {
     let mut bytes = BytesMut::new();

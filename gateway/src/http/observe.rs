@@ -4,7 +4,10 @@
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -16,6 +19,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::address;
+use super::body::Unread;
 use super::problem::Failure;
 use crate::Gateway;
 
@@ -50,6 +54,11 @@ pub(super) async fn observe(
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(ClientAddress(client));
 
+    let unread = (!request.body().is_end_stream()).then(|| Unread(Arc::new(AtomicBool::new(true))));
+    if let Some(unread) = &unread {
+        request.extensions_mut().insert(unread.clone());
+    }
+
     let route = request.extensions().get::<MatchedPath>().cloned();
     let accept = request.headers().get(header::ACCEPT).cloned();
     let span = tracing::info_span!(
@@ -69,6 +78,10 @@ pub(super) async fn observe(
             response.headers_mut().insert(X_REQUEST_ID, value);
         }
         secure(&mut response);
+        if unread.is_some_and(|Unread(unread)| unread.load(Ordering::Relaxed)) {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
         let status = response.status().as_u16();
         let taken = started.elapsed();
         let route = route

@@ -120,6 +120,8 @@ async fn connection(io: Lingering, peer: SocketAddr, app: Router, gateway: Gatew
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
+        // Who has said all may still listen.
+        .half_close(true)
         .header_read_timeout(gateway.config.http.header_timeout.0)
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(io), service)

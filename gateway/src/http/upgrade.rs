@@ -23,7 +23,8 @@ pub(super) async fn upgrade(
 ) -> Answer<Response> {
     gateway.limits.connect(visitor.address.into())?;
     let query = query_token(request.uri());
-    let token = header_token(request.headers()).or(query.as_deref());
+    // A proxy's own Authorization may come along with it.
+    let token = query.as_deref().or(header_token(request.headers()));
     let verdict = identify(&gateway, &visitor, token).await?;
     check_origin(request.headers(), &gateway.config.cors)?;
     let accept = accept_key(&request)?;

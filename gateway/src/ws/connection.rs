@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Code, Epoch, Error, Nonce, RoomId, Seq};
+use base::{Code, Error, Nonce, RoomId, Seq};
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use runtime::Call;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
@@ -34,7 +35,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long saying goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Rooms of one connection, most.
+/// Rooms that a connection may be subscribed to, most.
 const ROOMS: usize = 200;
 
 /// Why a connection ends, as the client is told.
@@ -42,6 +43,10 @@ struct End(CloseCode, &'static str);
 
 const GONE: End = End(CloseCode::Normal, "");
 const GOING_AWAY: End = End(CloseCode::Away, "going away; reconnect and resume");
+const SILENT: End = End(
+    CloseCode::Library(4008),
+    "silent for too long; reconnect and resume",
+);
 const TOO_SLOW: End = End(
     CloseCode::Library(4008),
     "too slow a reader; reconnect and resume",
@@ -54,9 +59,6 @@ type Operation = Pin<Box<dyn Future<Output = Done> + Send>>;
 struct Membership {
     handle: RoomHandle,
     subscribed: bool,
-    /// As they were when the connection came in.
-    epoch: Option<Epoch>,
-    first: Option<Seq>,
 }
 
 pub(super) struct Connection {
@@ -112,13 +114,16 @@ impl Connection {
             while let Some(Ok(_)) = self.socket.next().await {}
         };
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+        // It ends by itself. What the client still sends must not become a reset, which
+        // would take our goodbye away from it.
+        let _ = self.socket.get_mut().shutdown().await;
     }
 
     async fn live(&mut self) -> Result<(), End> {
         self.write(Utf8Bytes::from_static(HELLO)).await?;
         let lifecycle = self.gateway.lifecycle.clone();
-        let mut ping = tokio::time::interval(self.gateway.config.websocket.ping_every.0);
-        ping.tick().await;
+        let mut ping_at = Instant::now() + self.gateway.config.websocket.ping_every.0;
+        let mut alarm = pin!(tokio::time::sleep_until(ping_at));
         let link = Arc::clone(&self.link);
         loop {
             let window = self.gateway.config.websocket.window;
@@ -142,13 +147,22 @@ impl Connection {
                     Some(Err(error)) => return Err(broken(&error)),
                     None => return Ok(()),
                 },
-                _ = ping.tick() => {
-                    let silent_after = self.gateway.config.websocket.silent_after.0;
-                    if reading && self.heard_at.elapsed() > silent_after {
-                        return Err(GONE);
+                () = alarm.as_mut() => {
+                    let settings = &self.gateway.config.websocket;
+                    let (every, silent_after) = (settings.ping_every.0, settings.silent_after.0);
+                    let now = Instant::now();
+                    if reading && now >= self.heard_at + silent_after {
+                        return Err(SILENT);
                     }
-                    self.feed(Message::Ping(Bytes::new())).await?;
-                    self.flush().await?;
+                    if now >= ping_at {
+                        ping_at = now + every;
+                        self.feed(Message::Ping(Bytes::new())).await?;
+                        self.flush().await?;
+                    }
+                    // While nothing is read, silence is looked at with the next ping.
+                    let silent_at = self.heard_at + silent_after;
+                    let next = if silent_at > now { ping_at.min(silent_at) } else { ping_at };
+                    alarm.as_mut().reset(next);
                 }
             }
         }
@@ -201,13 +215,15 @@ impl Connection {
                     Ok(nonce) => nonce,
                     Err(error) => return self.refuse(&error, reference).await,
                 };
-                let waiter = Box::new(Answer::new(&self.link, room, reference));
+                let request_id = self.who.request_id.clone();
+                let answer = Answer::new(&self.link, room, request_id.clone(), reference);
                 self.gateway.posts.send(Post {
                     room,
                     uid: self.who.uid,
                     text,
                     nonce,
-                    waiter,
+                    request_id,
+                    waiter: Box::new(answer),
                 });
                 Ok(())
             }
@@ -222,8 +238,8 @@ impl Connection {
                     after,
                     epoch,
                     reference,
-                })
-                .await
+                });
+                Ok(())
             }
             Command::Enter { room: None, .. } => {
                 self.leave_current(None);
@@ -235,8 +251,10 @@ impl Connection {
                 .await
             }
             Command::Subscribe { room, after, epoch } => {
-                if self.rooms.len() >= ROOMS && !self.rooms.contains_key(&room) {
-                    let error = Error::invalid("RoomID", "a connection has 200 rooms at most");
+                let subscribed = self.rooms.iter().filter(|(_, it)| it.subscribed);
+                if subscribed.filter(|(id, _)| **id != room).count() >= ROOMS {
+                    let error =
+                        Error::invalid("RoomID", "a connection is subscribed to 200 rooms at most");
                     return self.refuse(&error, reference).await;
                 }
                 self.wish(Wish {
@@ -245,8 +263,8 @@ impl Connection {
                     after,
                     epoch,
                     reference,
-                })
-                .await
+                });
+                Ok(())
             }
             Command::Unsubscribe { room } => {
                 if self.current == Some(room) {
@@ -277,7 +295,11 @@ impl Connection {
                 Code::InvalidArgument,
                 "RoomID: enter a room first",
             )),
-            Some(room) if self.rooms.contains_key(&room) => Ok(room),
+            Some(room) if self.watches(room) => Ok(room),
+            Some(room) if self.rooms.contains_key(&room) => Err(Error::new(
+                Code::PermissionDenied,
+                "you left the room; enter it again when you are a member",
+            )),
             Some(_) => {
                 let rule = "this connection has neither entered nor subscribed to it";
                 Err(Error::invalid("RoomID", rule))
@@ -291,16 +313,12 @@ impl Connection {
             .is_some_and(|membership| membership.handle.watched_by(&self.link))
     }
 
-    async fn wish(&mut self, wish: Wish) -> Result<(), End> {
+    fn wish(&mut self, wish: Wish) {
         if wish.after.is_some() || wish.way == Way::Subscribe {
             self.link.want_every_kind();
         }
-        if wish.after.is_none() && self.watches(wish.room) {
-            return self.still_here(wish).await;
-        }
         let (gateway, call) = (self.gateway.clone(), self.call());
         self.operation = Some(Box::pin(entering::position(gateway, call, wish)));
-        Ok(())
     }
 
     fn call(&self) -> Call {
@@ -310,24 +328,17 @@ impl Connection {
     }
 
     /// A room that is watched already: its events go on, none is missed.
-    async fn still_here(&mut self, wish: Wish) -> Result<(), End> {
+    async fn still_here(&mut self, granted: Granted) -> Result<(), End> {
+        let Granted { wish, entered, .. } = granted;
         if wish.way == Way::Enter {
             self.leave_current(Some(wish.room));
             self.current = Some(wish.room);
         }
+        if let Some(membership) = self.rooms.get_mut(&wish.room) {
+            membership.subscribed |= wish.way == Way::Subscribe;
+        }
         let seq = self.written_up_to(wish.room).await?;
-        let Some(membership) = self.rooms.get_mut(&wish.room) else {
-            return Ok(());
-        };
-        membership.subscribed |= wish.way == Way::Subscribe;
-        let entered = Entered {
-            room: Some(wish.room),
-            seq,
-            epoch: membership.epoch,
-            first: membership.first,
-            reference: wish.reference,
-            ..Entered::default()
-        };
+        let entered = Entered { seq, ..entered };
         self.answer(granted_as(wish.way, entered)).await
     }
 
@@ -355,6 +366,11 @@ impl Connection {
             }
             // What was promised with the answer cannot be kept here.
             Done::Lost => Err(TOO_SLOW),
+            Done::Position(granted)
+                if granted.wish.after.is_none() && self.watches(granted.wish.room) =>
+            {
+                self.still_here(*granted).await
+            }
             Done::Position(granted) => {
                 // From here on nothing of the room left may come.
                 if granted.wish.way == Way::Enter {
@@ -399,20 +415,10 @@ impl Connection {
                 Ok(())
             }
             Admission::Watching(missed) => {
-                let Granted {
-                    wish,
-                    handle,
-                    entered,
-                    ..
-                } = *granted;
+                let Granted { wish, handle, .. } = *granted;
                 let subscribed = wish.way == Way::Subscribe
                     || self.rooms.get(&wish.room).is_some_and(|it| it.subscribed);
-                let membership = Membership {
-                    handle,
-                    subscribed,
-                    epoch: entered.epoch,
-                    first: entered.first,
-                };
+                let membership = Membership { handle, subscribed };
                 self.rooms.insert(wish.room, membership);
                 if wish.way == Way::Enter {
                     self.current = Some(wish.room);
@@ -464,8 +470,12 @@ impl Connection {
     }
 
     async fn refuse(&mut self, error: &Error, reference: Option<String>) -> Result<(), End> {
-        self.answer(ServerFrame::Error(Fault::new(error, reference)))
-            .await
+        if error.code() == Code::Internal {
+            let (request_id, cause) = (self.who.request_id.as_str(), error.cause());
+            tracing::error!(request_id, cause, "a command failed");
+        }
+        let fault = Fault::new(error, reference).of_request(self.who.request_id.as_str());
+        self.answer(ServerFrame::Error(fault)).await
     }
 
     async fn answer(&mut self, frame: ServerFrame) -> Result<(), End> {

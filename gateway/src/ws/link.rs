@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use proto::message::Sent as WireSent;
+use runtime::RequestId;
 use tokio::sync::{Notify, mpsc};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use wire::frame::{Fault, Sent, ServerFrame};
@@ -81,15 +82,22 @@ impl Link {
 pub(crate) struct Answer {
     link: Arc<Link>,
     room: RoomId,
+    request_id: RequestId,
     reference: Option<String>,
 }
 
 impl Answer {
-    pub(crate) fn new(link: &Arc<Link>, room: RoomId, reference: Option<String>) -> Self {
+    pub(crate) fn new(
+        link: &Arc<Link>,
+        room: RoomId,
+        request_id: RequestId,
+        reference: Option<String>,
+    ) -> Self {
         link.under_way.fetch_add(1, Ordering::Relaxed);
         Self {
             link: Arc::clone(link),
             room,
+            request_id,
             reference,
         }
     }
@@ -105,7 +113,10 @@ impl Waiter for Answer {
                 timestamp: Timestamp::from_micros(event.at),
                 reference: self.reference,
             }),
-            Err(error) => ServerFrame::Error(Fault::new(&error, self.reference)),
+            Err(error) => {
+                let fault = Fault::new(&error, self.reference);
+                ServerFrame::Error(fault.of_request(self.request_id.as_str()))
+            }
         };
         self.link.offer(frame.to_json().into());
         self.link.under_way.fetch_sub(1, Ordering::Release);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use client::wire::Code;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::harness::raw::{self, PATIENCE, RawSocket, opcode};
 
@@ -78,6 +78,21 @@ scenarios! {
             }
         }
         world.user().await;
+    }
+
+    async fn who_is_silent_for_a_minute_is_dropped_and_who_answers_pings_is_not(world: World) {
+        let ann = world.user().await;
+        let mut silent = RawSocket::open(ann.api_at(0)).await;
+        let mut awake = ann.connect_at(1).await;
+        let began = Instant::now();
+        let end = tokio::select! {
+            end = silent.end() => end,
+            frame = awake.next_within(PATIENCE) => panic!("nothing happens: {frame:?}"),
+        };
+        assert_eq!(end, Some(4008));
+        let seconds = began.elapsed().as_secs();
+        assert!((59..66).contains(&seconds), "after {seconds} s");
+        awake.ping().await.unwrap();
     }
 
     async fn a_handshake_that_is_no_websocket_is_refused(world: World) {

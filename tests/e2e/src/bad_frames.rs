@@ -157,6 +157,17 @@ scenarios! {
         assert_eq!(socket.end().await, Some(1009));
     }
 
+    async fn who_is_told_1009_while_he_sends_on_still_hears_it(world: World) {
+        let mut socket = by_hand(&world).await;
+        // More than the kernels on the way have room for.
+        let length = 16_u64 << 20;
+        let mut bytes = vec![0x81, 0x80 | 127];
+        bytes.extend(length.to_be_bytes());
+        bytes.resize(bytes.len() + 4 + usize::try_from(length).unwrap(), b'x');
+        assert!(socket.takes(&bytes).await, "the connection was broken off");
+        assert_eq!(socket.end().await, Some(1009));
+    }
+
     async fn fragments_that_are_too_much_together_close_with_1009(world: World) {
         let mut socket = by_hand(&world).await;
         let frame = padded(40 * 1024);

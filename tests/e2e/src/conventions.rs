@@ -6,7 +6,9 @@ use client::{Answer, Api, Method};
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
-use crate::harness::{User, unique};
+use tokio::io::AsyncWriteExt;
+
+use crate::harness::{User, raw, unique};
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     let header = |(name, value): &(&str, &str)| {
@@ -234,6 +236,23 @@ scenarios! {
         let ann = world.user().await;
         let answer = ask(ann.api(), Method::GET, "/profile", &[], "").await;
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    }
+
+    async fn who_has_said_all_still_hears_the_answer(world: World) {
+        let mut stream = raw::dial(world.gateway(0)).await;
+        stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        stream.shutdown().await.unwrap();
+        assert_eq!(raw::status(&raw::read_to_end(&mut stream).await), 200);
+    }
+
+    async fn a_body_that_was_not_read_ends_the_connection_and_the_answer_says_so(world: World) {
+        let mut stream = raw::dial(world.gateway(0)).await;
+        let request = b"PUT /join HTTP/1.1\r\nHost: x\r\nAuthorization: x\r\nContent-Length: 9\r\n\r\n{\"R";
+        stream.write_all(request).await.unwrap();
+        let answer = raw::read_to_end(&mut stream).await;
+        assert_eq!(raw::status(&answer), 401);
+        let head = String::from_utf8_lossy(&answer).to_lowercase();
+        assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
     }
 
     async fn health_is_told_to_everyone_in_few_words(world: World) {

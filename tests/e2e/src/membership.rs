@@ -124,6 +124,37 @@ scenarios! {
         assert_eq!(history[0].kind, EventKind::Leave);
     }
 
+    async fn who_left_and_came_back_says_nothing_on_the_old_connection_until_he_enters(world: World) {
+        let (ann, bob) = world.two_users().await;
+        let room = ann.room_with(&[&bob]).await;
+        let mut feed = bob.enter(room).await;
+        bob.api().leave(room).await.unwrap();
+        feed.sees_leave(bob.uid).await;
+        bob.api().join(room).await.unwrap();
+        refused(feed.socket.say("can I be heard?").await, Code::PermissionDenied);
+        feed.socket.enter(room).await.unwrap();
+        feed.say("now I can").await;
+        feed.hears("now I can").await;
+    }
+
+    async fn who_left_does_not_enter_the_room_he_is_still_shown_in(world: World) {
+        let (ann, bob) = world.two_users().await;
+        let room = ann.room_with(&[&bob]).await;
+        let mut feed = bob.enter_at(1, room).await;
+        bob.api_at(0).leave(room).await.unwrap();
+        refused(feed.socket.enter(room).await, Code::PermissionDenied);
+    }
+
+    async fn the_creator_who_left_last_comes_back_as_the_one_who_invites(world: World) {
+        let (ann, bob, carl) = world.three_users().await;
+        let room = ann.room().await;
+        ann.api().leave(room).await.unwrap();
+        bob.api().join(room).await.unwrap();
+        refused(bob.api().invite(room, carl.uid).await, Code::PermissionDenied);
+        ann.api().join(room).await.unwrap();
+        ann.api().invite(room, carl.uid).await.unwrap();
+    }
+
     async fn leaving_is_for_members(world: World) {
         let (ann, bob) = world.two_users().await;
         let room = ann.room().await;

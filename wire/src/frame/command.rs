@@ -121,6 +121,9 @@ fn reference(fields: &mut Fields<'_, 8>) -> base::Result<Option<String>> {
     if text.len() > limits::REF_CHARS * 4 || text.chars().count() > limits::REF_CHARS {
         return Err(Error::invalid("Ref", "must have at most 64 characters"));
     }
+    if text.contains('\0') {
+        return Err(Error::invalid("Ref", "may not have NUL"));
+    }
     Ok(Some(text.into_owned()))
 }
 
@@ -313,6 +316,7 @@ mod tests {
         );
         assert!(refusal(&ping(&"é".repeat(65))).starts_with("Ref: "));
         assert!(refusal(r#"{"Type":"ping","Ref":1}"#).starts_with("Ref: "));
+        assert!(refusal(r#"{"Type":"ping","Ref":"a\u0000"}"#).starts_with("Ref: "));
     }
 
     fn texts() -> impl Strategy<Value = MessageText> {
@@ -320,7 +324,7 @@ mod tests {
     }
 
     fn nonces() -> impl Strategy<Value = Nonce> {
-        "[ -~]{1,64}".prop_filter_map("valid", |text| Nonce::parse("Nonce", &text).ok())
+        "[^\\x00]{1,64}".prop_filter_map("valid", |text| Nonce::parse("Nonce", &text).ok())
     }
 
     fn rooms() -> impl Strategy<Value = RoomId> {
@@ -359,7 +363,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_the_sdk_writes_is_read_back(command in commands(), reference in of(".{0,64}")) {
+        fn what_the_sdk_writes_is_read_back(command in commands(), reference in of("[^\\x00]{0,64}")) {
             let framed = Framed { reference, command };
             prop_assert_eq!(Framed::parse(&framed.to_json()).unwrap(), framed);
         }

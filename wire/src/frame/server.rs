@@ -124,6 +124,10 @@ pub struct Fault {
     pub code: Code,
     /// Whether the same command may succeed later.
     pub retryable: bool,
+    /// The request that opened the connection, to be told to an operator; with
+    /// [`Code::Internal`] only.
+    #[serde(rename = "RequestID", default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// The command's reference.
     #[serde(rename = "Ref", default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
@@ -136,8 +140,18 @@ impl Fault {
             error: error.detail().to_owned(),
             code: error.code(),
             retryable: error.code().retryable(),
+            request_id: None,
             reference,
         }
+    }
+
+    /// Names the request, where that helps.
+    #[must_use]
+    pub fn of_request(mut self, id: &str) -> Self {
+        if self.code == Code::Internal {
+            self.request_id = Some(id.to_owned());
+        }
+        self
     }
 }
 

@@ -160,9 +160,15 @@ impl RawSocket {
 
     /// Sends bytes, unless the server has ended the connection.
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
-        let _ = timeout(PATIENCE, self.stream.write_all(bytes))
+        let _ = self.takes(bytes).await;
+    }
+
+    /// Sends bytes; says whether all of them were taken.
+    pub(crate) async fn takes(&mut self, bytes: &[u8]) -> bool {
+        timeout(PATIENCE, self.stream.write_all(bytes))
             .await
-            .expect("room to write");
+            .expect("room to write")
+            .is_ok()
     }
 
     /// The next frame's opcode and payload; `None` when the connection has ended.
