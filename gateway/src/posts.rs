@@ -62,7 +62,8 @@ impl Posts {
             filled: (0..count).map(|_| Notify::new()).collect(),
         }));
         for index in 0..count {
-            let work = stream::keep(posts.clone(), index, fanout.clone());
+            let draining = lifecycle.draining().clone();
+            let work = stream::keep(posts.clone(), index, fanout.clone(), draining);
             let stopping = lifecycle.stopping().clone();
             lifecycle.spawn("post-stream", async move {
                 stopping.run_until_cancelled(work).await;

@@ -10,6 +10,7 @@ use runtime::status;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
 use super::Posts;
@@ -29,12 +30,14 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(50);
 
 /// Keeps the stream to replica `index` for as long as the gateway lives. It is open also
 /// while there is nothing to send: on it the replica says whether it reaches the bus.
-pub(super) async fn keep(posts: Posts, index: usize, fanout: Fanout) {
+pub(super) async fn keep(posts: Posts, index: usize, fanout: Fanout, draining: CancellationToken) {
     let mut opened = true;
     loop {
         let ended = run(&posts, index, &fanout, &mut opened).await;
+        // In one process the replica ends with the gateway.
         if let Err(error) = ended
             && std::mem::take(&mut opened)
+            && !draining.is_cancelled()
         {
             tracing::warn!(replica = index, %error, "a stream of posts ended");
         }
