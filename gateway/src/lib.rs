@@ -10,7 +10,6 @@ mod limits;
 mod ports;
 mod posts;
 mod verdicts;
-#[cfg(feature = "kafka")]
 mod ws;
 
 use std::net::SocketAddr;
