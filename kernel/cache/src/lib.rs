@@ -76,6 +76,7 @@ impl Lease {
 pub struct Hold {
     key: String,
     /// Where a cache counts its holders, it is nothing.
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "memory counts"))]
     token: u128,
 }
 
