@@ -109,6 +109,8 @@ pub struct Limits {
     pub authenticated: Rate,
     /// Messages of one user.
     pub sends: Rate,
+    /// Rooms that one user enters or subscribes to.
+    pub enters: Rate,
     /// WebSocket connections of one address.
     pub connects: Rate,
 }
@@ -156,6 +158,7 @@ impl ServiceConfig for Config {
             ("limits.anonymous", limits.anonymous),
             ("limits.authenticated", limits.authenticated),
             ("limits.sends", limits.sends),
+            ("limits.enters", limits.enters),
             ("limits.connects", limits.connects),
         ];
         for (key, rate) in rates {

@@ -29,6 +29,7 @@ pub(crate) struct Limits {
     anonymous: Buckets<ClientNet>,
     authenticated: Buckets<Uid>,
     sends: Buckets<Uid>,
+    enters: Buckets<Uid>,
     connects: Buckets<ClientNet>,
     hasher: RandomState,
 }
@@ -63,6 +64,7 @@ impl Limits {
             anonymous: Buckets::new("anonymous", config.anonymous),
             authenticated: Buckets::new("authenticated", config.authenticated),
             sends: Buckets::new("sends", config.sends),
+            enters: Buckets::new("enters", config.enters),
             connects: Buckets::new("connects", config.connects),
             hasher: RandomState::new(),
         }
@@ -97,6 +99,11 @@ impl Limits {
     /// One message of a user, over whichever way.
     pub(crate) fn send(&self, uid: Uid) -> Result<(), Limited> {
         self.take(&self.sends, uid)
+    }
+
+    /// One room that a user enters or subscribes to.
+    pub(crate) fn enter(&self, uid: Uid) -> Result<(), Limited> {
+        self.take(&self.enters, uid)
     }
 
     /// One WebSocket connection.

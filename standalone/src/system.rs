@@ -69,11 +69,13 @@ pub async fn start(options: &Options, lifecycle: &Lifecycle) -> base::Result<Run
         let secret = session_service::secret_in(&options.data)?;
         environment.insert("JWT_SECRET".to_owned(), secret.expose().to_owned());
     }
+    // The services answer until the gateway has nothing more to ask.
+    let foundation = lifecycle.foundation();
     let system = Parts {
         options,
         environment,
         token,
-        lifecycle,
+        lifecycle: &foundation,
     };
     let (messages, bus) = system.messages().await?;
     let messages = Replicas::new(vec![("here".to_owned(), messages)])?;

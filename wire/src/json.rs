@@ -1,7 +1,7 @@
 //! Reading a JSON object (RFC 8259) as tolerantly as the contract wants: keys match
 //! whatever their case, of duplicate keys the last wins, unknown keys are passed
-//! over. A value of the wrong type is an error that names its field, and only when
-//! the field is asked for.
+//! over. A value that is wrong, by its type or in itself, is an error that names its
+//! field, and only when the field is asked for: what else was said is understood.
 //!
 //! The expected names are known beforehand, so an object becomes a small array of
 //! borrowed values: no map, no allocation but for strings with escapes.
@@ -12,6 +12,7 @@ use std::fmt;
 
 use base::{Code, Error, MAX_ID};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// The values of the expected fields, in the order of their names.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ enum Value<'a> {
     OtherNumber,
     String(Cow<'a, str>),
     Compound,
+    /// It has a value's outline and is none, and why.
+    Broken(String),
 }
 
 impl<'a, const N: usize> Fields<'a, N> {
@@ -71,6 +74,7 @@ impl<'a, const N: usize> Fields<'a, N> {
         match std::mem::take(&mut self.values[index]) {
             Value::Absent => Ok(None),
             Value::String(text) => Ok(Some(text)),
+            Value::Broken(why) => Err(Error::invalid(self.names[index], why)),
             _ => Err(Error::invalid(self.names[index], "must be a string")),
         }
     }
@@ -180,7 +184,7 @@ impl<'de, const N: usize> Visitor<'de> for ObjectSeed<'_, N> {
         while let Some(field) = object.next_key_seed(NameSeed(self.names))? {
             if let Some(index) = field {
                 self.at.set(Some(self.names[index]));
-                values[index] = object.next_value_seed(ValueSeed)?;
+                values[index] = value(object.next_value()?);
                 self.at.set(None);
             } else {
                 object.next_value::<IgnoredAny>()?;
@@ -214,6 +218,20 @@ impl Visitor<'_> for NameSeed<'_> {
             .iter()
             .position(|name| name.eq_ignore_ascii_case(key)))
     }
+}
+
+/// The value with this outline.
+fn value(raw: &RawValue) -> Value<'_> {
+    let text = raw.get();
+    let value = ValueSeed.deserialize(&mut serde_json::Deserializer::from_str(text));
+    value.unwrap_or_else(|error| {
+        if text.starts_with('"') {
+            Value::Broken(broken(&error))
+        } else {
+            // A number beyond all bounds.
+            Value::OtherNumber
+        }
+    })
 }
 
 struct ValueSeed;
@@ -370,8 +388,22 @@ mod tests {
             );
         }
         assert_eq!(refusal(b"{\"Text\":\"\xff\"}"), "not valid UTF-8");
-        assert!(refusal(br#"{"Text":"\ud800"}"#).starts_with("Text: not valid JSON"));
-        assert!(refusal(br#"{"roomid":1e999}"#).starts_with("RoomID: not valid JSON"));
+    }
+
+    #[test]
+    fn a_value_that_is_none_leaves_the_others_readable() {
+        let mut fields = read(r#"{"Text":"\ud800","RoomID":1e999,"IsPrivate":true}"#);
+        let error = fields.string(1).unwrap_err();
+        assert!(
+            error.detail().starts_with("Text: not valid JSON: "),
+            "{error}"
+        );
+        let error = fields.id::<RoomId>(0).unwrap_err();
+        assert_eq!(
+            error.detail(),
+            "RoomID: must be an integer from 1 to 2^53 - 1"
+        );
+        assert_eq!(fields.optional_bool(2).unwrap(), Some(true));
     }
 
     #[test]

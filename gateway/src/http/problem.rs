@@ -128,9 +128,16 @@ fn wants_text(accept: Option<&HeaderValue>) -> bool {
     let accept = accept
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let mut kinds = accept
-        .split(',')
-        .map(|range| range.split(';').next().unwrap_or_default().trim());
+    // What weighs nothing is not accepted (RFC 9110, section 12.4.2).
+    let weightless = |parameter: &str| {
+        let weight = parameter.trim().strip_prefix("q=");
+        weight.is_some_and(|weight| weight.parse() == Ok(0.0))
+    };
+    let mut kinds = accept.split(',').filter_map(|range| {
+        let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
+        let refused = parameters.split(';').any(weightless);
+        (!refused).then_some(kind.trim())
+    });
     let is = |kind: &str, name: &str| kind.eq_ignore_ascii_case(name);
     kinds.clone().any(|kind| is(kind, "text/plain"))
         && !kinds.any(|kind| is(kind, PROBLEM_JSON) || is(kind, "application/json"))

@@ -33,6 +33,11 @@ const BURST: usize = 64;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long answers are waited for when the process ends: as long as a post may take.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Frames that a client may send within [`FLOOD_PERIOD`], most, where there are limits.
+/// What is too much of it is refused long before; this is for who does not listen.
+const FLOOD: u32 = 30_000;
+/// Frames are counted for so long.
+const FLOOD_PERIOD: Duration = Duration::from_secs(10);
 /// How long saying goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Rooms that a connection may be subscribed to, most.
@@ -47,6 +52,7 @@ const SILENT: End = End(
     CloseCode::Library(4008),
     "silent for too long; reconnect and resume",
 );
+const FLOODING: End = End(CloseCode::Library(4029), "far too many frames");
 const TOO_SLOW: End = End(
     CloseCode::Library(4008),
     "too slow a reader; reconnect and resume",
@@ -72,6 +78,8 @@ pub(super) struct Connection {
     rooms: HashMap<RoomId, Membership>,
     operation: Option<Operation>,
     heard_at: Instant,
+    /// Frames since when.
+    frames: (u32, Instant),
 }
 
 impl Connection {
@@ -93,6 +101,7 @@ impl Connection {
             rooms: HashMap::new(),
             operation: None,
             heard_at: Instant::now(),
+            frames: (0, Instant::now()),
         }
     }
 
@@ -184,6 +193,7 @@ impl Connection {
 
     async fn read(&mut self, message: Message) -> Result<(), End> {
         self.heard_at = Instant::now();
+        self.count_frame()?;
         match message {
             Message::Text(text) => match Framed::parse(&text) {
                 Ok(Framed { reference, command }) => self.command(command, reference).await,
@@ -194,6 +204,19 @@ impl Connection {
             Message::Pong(_) | Message::Frame(_) => Ok(()),
             Message::Close(_) => Err(GONE),
         }
+    }
+
+    fn count_frame(&mut self) -> Result<(), End> {
+        let (count, since) = self.frames;
+        if self.heard_at - since > FLOOD_PERIOD {
+            self.frames = (1, self.heard_at);
+            return Ok(());
+        }
+        self.frames = (count + 1, since);
+        if count >= FLOOD && self.gateway.config.limits.enabled {
+            return Err(FLOODING);
+        }
+        Ok(())
     }
 
     async fn command(&mut self, command: Command, reference: Option<String>) -> Result<(), End> {
@@ -238,8 +261,8 @@ impl Connection {
                     after,
                     epoch,
                     reference,
-                });
-                Ok(())
+                })
+                .await
             }
             Command::Enter { room: None, .. } => {
                 self.leave_current(None);
@@ -263,8 +286,8 @@ impl Connection {
                     after,
                     epoch,
                     reference,
-                });
-                Ok(())
+                })
+                .await
             }
             Command::Unsubscribe { room } => {
                 if self.current == Some(room) {
@@ -313,12 +336,16 @@ impl Connection {
             .is_some_and(|membership| membership.handle.watched_by(&self.link))
     }
 
-    fn wish(&mut self, wish: Wish) {
+    async fn wish(&mut self, wish: Wish) -> Result<(), End> {
+        if let Err(limited) = self.gateway.limits.enter(self.who.uid) {
+            return self.refuse(&limited.into(), wish.reference).await;
+        }
         if wish.after.is_some() || wish.way == Way::Subscribe {
             self.link.want_every_kind();
         }
         let (gateway, call) = (self.gateway.clone(), self.call());
         self.operation = Some(Box::pin(entering::position(gateway, call, wish)));
+        Ok(())
     }
 
     fn call(&self) -> Call {

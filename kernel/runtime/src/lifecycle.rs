@@ -13,33 +13,60 @@ use tokio_util::task::TaskTracker;
 use crate::Health;
 
 /// The life of one process or, in tests and standalone, of one system.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Lifecycle {
     drain: CancellationToken,
     stop: CancellationToken,
+    /// Drains the whole process, when a task failed.
+    alarm: CancellationToken,
     tasks: TaskTracker,
     /// Those tasks that end by themselves once the process drains.
     drains: TaskTracker,
     health: Health,
 }
 
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Lifecycle {
     /// A life that has just begun.
     pub fn new() -> Self {
-        Self::default()
+        let drain = CancellationToken::new();
+        Self {
+            alarm: drain.clone(),
+            drain,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            drains: TaskTracker::new(),
+            health: Health::default(),
+        }
+    }
+
+    /// The same life for what others in this process stand on: it takes things in until
+    /// all else has drained, and ends with the stop.
+    #[must_use]
+    pub fn foundation(&self) -> Self {
+        Self {
+            drain: self.stop.clone(),
+            drains: TaskTracker::new(),
+            ..self.clone()
+        }
     }
 
     /// Runs `task` until it ends; it must end soon after [`Lifecycle::stopping`].
     /// One that panics takes the process down.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let drain = self.drain.clone();
+        let alarm = self.alarm.clone();
         let task = self.tasks.spawn(task);
         self.tasks.spawn(async move {
             if let Err(error) = task.await
                 && error.is_panic()
             {
                 tracing::error!(task = name, "a task panicked; the process goes down");
-                drain.cancel();
+                alarm.cancel();
             }
         });
     }

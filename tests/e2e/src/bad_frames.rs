@@ -149,6 +149,21 @@ scenarios! {
         assert_eq!(socket.text().await, r#"{"Type":"pong"}"#);
     }
 
+    async fn the_reference_comes_back_from_a_frame_with_a_value_that_is_none(world: World) {
+        let mut feed = in_a_room(&world).await.0;
+        for (frame, field) in [
+            (r#"{"Ref":"q","Type":"enter","RoomID":1e400}"#, "RoomID"),
+            (r#"{"Ref":"q","Type":"enter","RoomID":1,"After":1e999}"#, "After"),
+            (r#"{"Type":"message","Text":"\ud800","Ref":"q"}"#, "Text"),
+            (r#"{"Ref":"q","Type":"message","Text":"a","Nonce":"\udc00"}"#, "Nonce"),
+        ] {
+            feed.send(frame).await;
+            let fault = feed.fault().await;
+            assert_eq!(fault.reference.as_deref(), Some("q"), "{frame}");
+            assert!(fault.error.starts_with(field), "{frame}: {}", fault.error);
+        }
+    }
+
     async fn a_frame_of_32_kib_is_taken_and_one_byte_more_closes_with_1009(world: World) {
         let mut socket = by_hand(&world).await;
         socket.send_text(&padded(32 * 1024)).await;

@@ -2,6 +2,37 @@
 
 use client::Error;
 use client::wire::Code;
+use client::wire::frame::{EventKind, ServerFrame};
+use serde_json::json;
+
+use crate::harness::{World, run_embedded};
+
+/// In good order nothing is written whose author is not told. (A gateway of the
+/// distributed system is killed here, which lets nobody tell.)
+async fn what_was_taken_in_is_answered_before_the_end(world: World) {
+    let mut own = world.own(false).await;
+    let ann = own.user().await;
+    let room = ann.room().await;
+    let mut feed = ann.enter(room).await;
+    for number in 0..100 {
+        feed.send(json!({ "Type": "message", "Text": number.to_string() }))
+            .await;
+    }
+    own.restart().await;
+    let mut told = 0;
+    while let Ok(frame) = feed.socket.next().await {
+        told += usize::from(matches!(frame, ServerFrame::Sent(_)));
+    }
+    let history = ann.api().messages(room, None, 100).await.unwrap();
+    let written = history.iter().filter(|it| it.kind == EventKind::Message);
+    assert_eq!(written.count(), told);
+    own.stop().await;
+}
+
+#[test]
+fn in_good_order_what_was_taken_in_is_answered_before_the_end() {
+    run_embedded(what_was_taken_in_is_answered_before_the_end);
+}
 
 scenarios! {
     async fn accounts_rooms_messages_and_tokens_outlive_a_restart(world: World) {
