@@ -144,6 +144,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_foundation_drains_with_the_stop_and_its_failure_drains_the_process() {
+        let lifecycle = Lifecycle::new();
+        let foundation = lifecycle.foundation();
+        lifecycle.drain();
+        assert!(!foundation.draining().is_cancelled());
+        assert!(lifecycle.stop(Duration::from_secs(5)).await);
+        assert!(foundation.draining().is_cancelled());
+
+        let lifecycle = Lifecycle::new();
+        let foundation = lifecycle.foundation();
+        foundation.spawn("faulty", async { panic!("on purpose") });
+        let drained = lifecycle.draining().cancelled();
+        tokio::time::timeout(Duration::from_secs(5), drained)
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
     async fn stop_waits_for_tasks_and_tells_when_one_hangs() {
         let lifecycle = Lifecycle::new();
         let stopping = lifecycle.stopping().clone();
