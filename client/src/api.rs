@@ -8,10 +8,11 @@ use http::HeaderMap;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use wire::event::EventsPage;
 use wire::response::{
     Entry, LoggedIn, Posted, Profile, Registered, Room, RoomCreated, RoomIds, Status,
 };
-use wire::{RoomId, Seq, Uid};
+use wire::{Epoch, RoomId, Seq, Uid};
 
 use crate::{Error, Refusal, Result, Socket, TokenIn};
 
@@ -244,6 +245,50 @@ impl Api {
     ) -> Result<Vec<Entry>> {
         let last_id = last_id.unwrap_or_default();
         let path = format!("/messages/{room}?LastID={last_id}&Limit={limit}");
+        self.call(Method::GET, &path, None).await
+    }
+
+    /// `GET /rooms/{RoomID}/events`: the log after event `after` of its life `epoch`,
+    /// up to `limit` events (1–1,000) and 256 KiB; ask again after the last of them until
+    /// that is `head`.
+    ///
+    /// # Errors
+    /// `permission_denied` when not a member, `not_found`, `invalid_argument` when `after`
+    /// is beyond the newest event.
+    pub async fn events(
+        &self,
+        room: RoomId,
+        after: Seq,
+        epoch: Option<Epoch>,
+        limit: u32,
+    ) -> Result<EventsPage> {
+        let epoch = epoch.map_or_else(String::new, |epoch| format!("&Epoch={}", epoch.0));
+        let path = format!("/rooms/{room}/events?After={after}&Limit={limit}{epoch}");
+        self.call(Method::GET, &path, None).await
+    }
+
+    /// `GET /messages/{RoomID}?After=`: up to `limit` (1–100) entries after `after`, oldest
+    /// first.
+    ///
+    /// # Errors
+    /// As [`Api::messages`].
+    pub async fn messages_after(&self, room: RoomId, after: Seq, limit: u32) -> Result<Vec<Entry>> {
+        let path = format!("/messages/{room}?After={after}&Limit={limit}");
+        self.call(Method::GET, &path, None).await
+    }
+
+    /// `GET /messages/{RoomID}?Around=`: up to `limit` (1–100) entries, half of them up to
+    /// `pivot`, newest first.
+    ///
+    /// # Errors
+    /// As [`Api::messages`].
+    pub async fn messages_around(
+        &self,
+        room: RoomId,
+        pivot: Seq,
+        limit: u32,
+    ) -> Result<Vec<Entry>> {
+        let path = format!("/messages/{room}?Around={pivot}&Limit={limit}");
         self.call(Method::GET, &path, None).await
     }
 

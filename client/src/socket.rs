@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::{
     client::IntoClientRequest,
     protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
 };
-use wire::frame::{Command, Entered, Framed, Left, Pong, Sent, ServerFrame};
+use wire::frame::{Command, Entered, Framed, Hello, Left, Pong, Sent, ServerFrame};
 use wire::{Epoch, MessageText, Nonce, RoomId, Seq};
 
 use crate::{Api, Error, Refusal, Result};
@@ -180,6 +180,17 @@ impl Socket {
     pub async fn ping(&mut self) -> Result<Pong> {
         match self.ask(Command::Ping).await? {
             ServerFrame::Pong(pong) => Ok(pong),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Says that this client counts Seq: events of every kind come from now on.
+    ///
+    /// # Errors
+    /// As [`Socket::ping`].
+    pub async fn hello(&mut self) -> Result<Hello> {
+        match self.ask(Command::Hello { version: 2 }).await? {
+            ServerFrame::Hello(hello) => Ok(hello),
             other => Err(unexpected(&other)),
         }
     }
@@ -373,6 +384,7 @@ fn reference_of(frame: &ServerFrame) -> Option<&String> {
         ServerFrame::Sent(sent) => sent.reference.as_ref(),
         ServerFrame::Error(fault) => fault.reference.as_ref(),
         ServerFrame::Pong(pong) => pong.reference.as_ref(),
+        ServerFrame::Hello(hello) => hello.reference.as_ref(),
         ServerFrame::Event(_) | ServerFrame::Other(_) => None,
     }
 }

@@ -12,12 +12,12 @@ mod sources;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base::{RoomId, Seq};
+use base::{Epoch, RoomId, Seq};
 use proto::message::Event;
 use runtime::Lifecycle;
 use tokio::sync::{mpsc, watch};
 
-pub(crate) use frame::Frame;
+pub(crate) use frame::{Frame, epoch_of};
 pub(crate) use room::{Admission, Room, Watch};
 
 use crate::Ports;
@@ -99,18 +99,18 @@ impl Fanout {
     }
 
     /// Takes events in, ascending, from wherever they came; `head` is the newest
-    /// Seq that their source knows of.
-    pub(crate) fn offer(&self, id: RoomId, events: &[Event], head: Seq) {
+    /// Seq that their source knows of, in the log's life `epoch`.
+    pub(crate) fn offer(&self, id: RoomId, events: &[Event], head: Seq, epoch: Option<Epoch>) {
         let Some(cell) = self.find(id) else { return };
         let mut room = locked(&cell);
         for event in events {
-            if room.wants(Seq(event.seq))
+            if room.wants(Seq(event.seq), epoch_of(event.epoch))
                 && let Some(frame) = Frame::encode(event)
             {
                 room.offer(frame);
             }
         }
-        room.note_head(head);
+        room.note_head(head, epoch);
         self.mend_if_needed(id, &mut room);
     }
 
@@ -152,9 +152,9 @@ impl Fanout {
         rooms.get(&id).map(|entry| Arc::clone(&entry.cell))
     }
 
-    /// The rooms watched here, and how far each is.
-    fn progress(&self) -> Vec<(RoomId, Seq)> {
-        let mut progress = Vec::new();
+    /// The rooms watched here that somebody knows the end of.
+    fn known(&self) -> Vec<RoomId> {
+        let mut known = Vec::new();
         for shard in &self.0.shards {
             let rooms: Vec<(RoomId, Cell)> = locked(shard)
                 .iter()
@@ -162,10 +162,10 @@ impl Fanout {
                 .collect();
             let far = rooms
                 .into_iter()
-                .filter_map(|(id, cell)| Some((id, locked(&cell).delivered()?)));
-            progress.extend(far);
+                .filter(|(_, cell)| locked(cell).is_known());
+            known.extend(far.map(|(id, _)| id));
         }
-        progress
+        known
     }
 
     fn shard(&self, id: RoomId) -> &Mutex<HashMap<RoomId, Entry>> {
@@ -183,9 +183,9 @@ pub(crate) struct RoomHandle {
 
 impl RoomHandle {
     /// See [`Room::admit`].
-    pub(crate) fn admit(&self, watch: Watch, after: Seq, head: Seq) -> Admission {
+    pub(crate) fn admit(&self, watch: Watch, after: Seq, head: Seq, epoch: Epoch) -> Admission {
         let mut room = locked(&self.cell);
-        let admission = room.admit(watch, after, head);
+        let admission = room.admit(watch, after, head, Some(epoch));
         self.fanout.mend_if_needed(self.id, &mut room);
         admission
     }
@@ -195,9 +195,9 @@ impl RoomHandle {
         locked(&self.cell).position_of(link)
     }
 
-    /// The newest Seq delivered here, if anything was.
-    pub(crate) fn delivered(&self) -> Option<Seq> {
-        locked(&self.cell).delivered()
+    /// The newest Seq delivered here in this life of the log, if anything was.
+    pub(crate) fn delivered_in(&self, epoch: Epoch) -> Option<Seq> {
+        locked(&self.cell).delivered_in(Some(epoch))
     }
 
     /// See [`Room::watched_by`].

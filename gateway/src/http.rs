@@ -6,6 +6,7 @@ mod accounts;
 pub(crate) mod address;
 mod body;
 mod caller;
+mod events;
 mod health;
 mod lingering;
 mod messages;

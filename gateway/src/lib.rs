@@ -9,6 +9,7 @@ mod http;
 mod limits;
 mod ports;
 mod posts;
+mod resume;
 mod verdicts;
 mod ws;
 

@@ -19,6 +19,8 @@ pub mod kind {
     pub const JOIN: KindNumber = Kind::Join as KindNumber;
     /// Somebody is a member no longer.
     pub const LEAVE: KindNumber = Kind::Leave as KindNumber;
+    /// What history shows.
+    pub const SHOWN: [KindNumber; 3] = [MESSAGE, JOIN, LEAVE];
 }
 
 /// An event as it stands in the log.
@@ -40,6 +42,8 @@ pub struct Event {
     pub attrs: String,
     /// When; never before the event that precedes it.
     pub at: Timestamp,
+    /// Which life of the log it is of.
+    pub epoch: Epoch,
 }
 
 impl From<Event> for proto::message::Event {
@@ -53,6 +57,7 @@ impl From<Event> for proto::message::Event {
             text: event.text,
             attrs: Bytes::from(event.attrs),
             at: event.at.micros(),
+            epoch: event.epoch.0,
         }
     }
 }
@@ -169,6 +174,28 @@ pub struct Position {
     pub first: Seq,
     /// The user's role; 0: no member.
     pub role: u32,
+}
+
+/// Where a log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// The room.
+    pub room: RoomId,
+    /// The newest event.
+    pub head: Seq,
+    /// The life of the log.
+    pub epoch: Epoch,
+}
+
+/// Where a page of the history lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryFrom {
+    /// Backwards from this one, inclusive (`None`: from the newest), newest first.
+    UpTo(Option<Seq>),
+    /// Forwards from what follows this one, oldest first.
+    After(Seq),
+    /// Half of it up to this one, half after it, newest first.
+    Around(Seq),
 }
 
 /// A stretch of a log, ascending.

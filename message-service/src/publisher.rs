@@ -126,13 +126,14 @@ fn records(room: RoomId, events: Vec<Event>) -> Vec<(Record, (Seq, Seq))> {
     let mut bytes = 0;
     for event in events {
         let size = event.text.len() + event.attrs.len() + 64;
-        let follows = event.seq.get() == part.head + 1;
+        let follows = event.seq.get() == part.head + 1 && event.epoch.0 == part.epoch;
         if !part.events.is_empty() && (!follows || bytes + size > RECORD_BYTES) {
             records.extend(finish(&mut part));
             bytes = 0;
         }
         bytes += size;
         part.head = event.seq.get();
+        part.epoch = event.epoch.0;
         part.events.push(event.into());
     }
     records.extend(finish(&mut part));
@@ -175,7 +176,7 @@ async fn note(store: &dyn Store, done: &mut BTreeMap<RoomId, (Seq, Seq)>) {
 
 #[cfg(test)]
 mod tests {
-    use base::{Timestamp, Uid};
+    use base::{Epoch, Timestamp, Uid};
     use bus::memory::MemoryBus;
 
     use super::*;
@@ -193,6 +194,7 @@ mod tests {
             text: "hello".into(),
             attrs: String::new(),
             at: Timestamp::from_micros(1),
+            epoch: Epoch(1),
         }
     }
 

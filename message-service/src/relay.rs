@@ -111,6 +111,7 @@ fn pointer(behind: &Behind) -> Record {
         room_id: behind.room.get(),
         events: Vec::new(),
         head: behind.head.get(),
+        epoch: behind.epoch.0,
     };
     Record {
         key: behind.room.get(),

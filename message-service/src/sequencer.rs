@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use base::{RoomId, Seq, Timestamp, Uid};
+use base::{Epoch, RoomId, Seq, Timestamp, Uid};
 
 use crate::domain::{Change, Entry, Event, Outcome, Post, Refusal, RequestHash, kind};
 
@@ -20,6 +20,8 @@ pub struct Head {
     pub applied: u64,
     /// When the newest event happened.
     pub last_at: Timestamp,
+    /// The life of the log.
+    pub epoch: Epoch,
 }
 
 impl Head {
@@ -28,6 +30,7 @@ impl Head {
         head: Seq::START,
         applied: 0,
         last_at: Timestamp::from_micros(0),
+        epoch: Epoch(1),
     };
 }
 
@@ -118,13 +121,13 @@ impl Plan {
             if written.hash != hash {
                 return Outcome::Refused(Refusal::NonceReused);
             }
-            return Outcome::Repeat(message(post, written.seq, written.at));
+            return Outcome::Repeat(message(post, head.epoch, written.seq, written.at));
         }
         if !state.members.contains(&(post.room, post.uid)) {
             return Outcome::Refused(Refusal::NotMember);
         }
         let (seq, at) = head.advance(now);
-        let event = message(post, seq, at);
+        let event = message(post, head.epoch, seq, at);
         state.nonces.insert(key.clone(), Written { hash, seq, at });
         self.rows.push(Row {
             event: event.clone(),
@@ -165,7 +168,7 @@ impl Plan {
             }
             if matches!(change.kind, kind::JOIN | kind::LEAVE) {
                 let (seq, at) = head.advance(now);
-                let event = membership(room, change, seq, at);
+                let event = membership(room, change, head.epoch, seq, at);
                 self.rows.push(Row {
                     event: event.clone(),
                     nonce: None,
@@ -188,7 +191,7 @@ impl Head {
     }
 }
 
-fn message(post: &Post, seq: Seq, at: Timestamp) -> Event {
+fn message(post: &Post, epoch: Epoch, seq: Seq, at: Timestamp) -> Event {
     Event {
         room: post.room,
         seq,
@@ -198,10 +201,11 @@ fn message(post: &Post, seq: Seq, at: Timestamp) -> Event {
         text: post.text.as_str().to_owned(),
         attrs: String::new(),
         at,
+        epoch,
     }
 }
 
-fn membership(room: RoomId, change: &Change, seq: Seq, at: Timestamp) -> Event {
+fn membership(room: RoomId, change: &Change, epoch: Epoch, seq: Seq, at: Timestamp) -> Event {
     let attrs = if change.by == change.uid {
         String::new()
     } else {
@@ -216,5 +220,6 @@ fn membership(room: RoomId, change: &Change, seq: Seq, at: Timestamp) -> Event {
         text: String::new(),
         attrs,
         at,
+        epoch,
     }
 }

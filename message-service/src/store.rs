@@ -12,11 +12,11 @@ mod laws;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base::{RoomId, Seq, Timestamp, Uid};
+use base::{Epoch, RoomId, Seq, Timestamp, Uid};
 use runtime::StoreError;
 use tokio::time::Instant;
 
-use crate::domain::{Entry, Event, Outcome, Page, Position, ReadError};
+use crate::domain::{End, Entry, Event, HistoryFrom, Outcome, Page, Position, ReadError};
 
 /// How long one use case may take in all. A database that went away without a word is
 /// given up, and what was asked of it asked again on another connection.
@@ -49,6 +49,8 @@ pub struct Behind {
     pub published: Seq,
     /// The newest event.
     pub head: Seq,
+    /// The life of the log.
+    pub epoch: Epoch,
 }
 
 /// A stretch of a room's log that the bus has taken.
@@ -88,7 +90,7 @@ pub trait Store: Send + Sync {
     async fn behind(&self, before: Timestamp, limit: u32) -> Result<Vec<Behind>, StoreError>;
 
     /// Where these logs end; unknown rooms are left out.
-    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, Seq)>, StoreError>;
+    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<End>, StoreError>;
 
     /// A user's standing in a room. `None`: there is no such room.
     async fn position(&self, room: RoomId, uid: Uid) -> Result<Option<Position>, StoreError>;
@@ -103,15 +105,18 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Page, ReadError>;
 
-    /// Messages, joins and leaves up to and including `last` (or the newest),
-    /// newest first, `limit` at most.
+    /// Messages, joins and leaves, `limit` at most.
     async fn history(
         &self,
         room: RoomId,
         reader: Uid,
-        last: Option<Seq>,
+        from: HistoryFrom,
         limit: u32,
     ) -> Result<Vec<Event>, ReadError>;
+
+    /// Begins a new life of all logs, after a restore from backup: whoever holds a Seq
+    /// of the life before is told to start afresh. Returns the new epoch.
+    async fn begin_epoch(&self) -> Result<Epoch, StoreError>;
 }
 
 /// What a batch acts on: each room, author and nonce once, ascending.
@@ -154,6 +159,11 @@ impl Needs {
         needs.nonces.dedup();
         needs
     }
+}
+
+/// The halves of a page around an event: up to it, and after it.
+pub(crate) fn halves(limit: u32) -> (u32, u32) {
+    (limit.div_ceil(2), limit / 2)
 }
 
 /// An id from a column that only ids are written to.

@@ -6,6 +6,7 @@
 //! hold a wrong value ([`request`], [`frame::Command`]); what goes out is plain data
 //! in the documented spelling ([`response`], [`frame::ServerFrame`]).
 
+pub mod event;
 pub mod frame;
 pub mod json;
 mod path;

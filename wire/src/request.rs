@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use base::{
-    Email, Error, MAX_ID, MessageText, Nonce, Password, Result, RoomId, RoomName, Seq, Uid,
+    Email, Epoch, Error, MAX_ID, MessageText, Nonce, Password, Result, RoomId, RoomName, Seq, Uid,
     Username, limits,
 };
 
@@ -206,10 +206,23 @@ impl InviteRequest {
 /// `GET /messages/{RoomID}`: which page of the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryQuery {
-    /// The newest ID of the page. `None`: from the newest there is.
-    pub last_id: Option<Seq>,
+    /// Where the page lies.
+    pub from: HistoryFrom,
     /// Entries, 1–100.
     pub limit: u32,
+}
+
+/// Where a page of the history lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryFrom {
+    /// The newest entries there are, newest first.
+    Newest,
+    /// Backwards from this ID, itself included, newest first.
+    UpTo(Seq),
+    /// Forwards from the first after this ID, oldest first.
+    After(Seq),
+    /// Half of it up to this ID, half after it, newest first.
+    Around(Seq),
 }
 
 impl HistoryQuery {
@@ -219,27 +232,83 @@ impl HistoryQuery {
     /// # Errors
     /// `invalid_argument`.
     pub fn parse(query: Option<&str>, body: &[u8]) -> Result<Self> {
+        const NAMES: [&str; 4] = ["LastID", "After", "Around", "Limit"];
         let most = u64::from(limits::HISTORY_PAGE);
-        let (mut last_id, mut limit) = (None, None);
-        if !body.trim_ascii().is_empty() {
-            let fields = Fields::parse(&["LastID", "Limit"], body)?;
-            last_id = fields.optional_integer(0, 0, MAX_ID)?;
-            limit = fields.optional_integer(1, 1, most)?;
-        }
-        for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            if key.eq_ignore_ascii_case("LastID") {
-                last_id = Some(bounded("LastID", &value, 0, MAX_ID)?);
-            } else if key.eq_ignore_ascii_case("Limit") {
-                limit = Some(bounded("Limit", &value, 1, most)?);
+        let ranges = [(0, MAX_ID), (0, MAX_ID), (1, MAX_ID), (1, most)];
+        let [last_id, after, around, limit] = numbers(&NAMES, ranges, query, body)?;
+        let from = match (last_id.filter(|id| *id > 0), after, around) {
+            (None, None, None) => HistoryFrom::Newest,
+            (Some(last), None, None) => HistoryFrom::UpTo(Seq(last)),
+            (None, Some(after), None) => HistoryFrom::After(Seq(after)),
+            (None, None, Some(around)) => HistoryFrom::Around(Seq(around)),
+            (_, Some(_), _) => {
+                return Err(Error::invalid(
+                    "After",
+                    "goes with neither LastID nor Around",
+                ));
             }
-        }
+            _ => return Err(Error::invalid("Around", "does not go with LastID")),
+        };
+        let limit = limit.and_then(|limit| u32::try_from(limit).ok());
         Ok(Self {
-            last_id: last_id.filter(|id| *id > 0).map(Seq),
-            limit: limit
-                .and_then(|n| u32::try_from(n).ok())
-                .unwrap_or(limits::HISTORY_PAGE),
+            from,
+            limit: limit.unwrap_or(limits::HISTORY_PAGE),
         })
     }
+}
+
+/// `GET /rooms/{RoomID}/events`: which page of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventsQuery {
+    /// The page begins with the event after this; 0: with the first that is kept.
+    pub after: Seq,
+    /// The life of the log that `after` was counted in, where the client knows it.
+    pub epoch: Option<Epoch>,
+    /// Events, 1–1,000. The page ends earlier where it would be larger than 256 KiB.
+    pub limit: u32,
+}
+
+impl EventsQuery {
+    /// Reads the query of the URL (without `?`).
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(query: Option<&str>) -> Result<Self> {
+        const NAMES: [&str; 3] = ["After", "Epoch", "Limit"];
+        let most = u64::from(limits::EVENTS_PAGE);
+        let ranges = [(0, MAX_ID), (0, MAX_ID), (1, most)];
+        let [after, epoch, limit] = numbers(&NAMES, ranges, query, b"")?;
+        let limit = limit.and_then(|limit| u32::try_from(limit).ok());
+        Ok(Self {
+            after: Seq(after.unwrap_or(0)),
+            epoch: epoch.map(Epoch),
+            limit: limit.unwrap_or(limits::EVENTS_PAGE),
+        })
+    }
+}
+
+/// The numbers of a query and of a body, each within its range; the query's count where
+/// both name one.
+fn numbers<const N: usize>(
+    names: &'static [&'static str; N],
+    ranges: [(u64, u64); N],
+    query: Option<&str>,
+    body: &[u8],
+) -> Result<[Option<u64>; N]> {
+    let mut values = [None; N];
+    if !body.trim_ascii().is_empty() {
+        let fields = Fields::parse(names, body)?;
+        for (index, (least, most)) in ranges.into_iter().enumerate() {
+            values[index] = fields.optional_integer(index, least, most)?;
+        }
+    }
+    for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        if let Some(index) = names.iter().position(|name| key.eq_ignore_ascii_case(name)) {
+            let (least, most) = ranges[index];
+            values[index] = Some(bounded(names[index], &value, least, most)?);
+        }
+    }
+    Ok(values)
 }
 
 fn bounded(field: &str, text: &str, least: u64, most: u64) -> Result<u64> {

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use base::{Seq, Uid};
+use base::{Epoch, Seq, Uid};
 
 use super::frame::Frame;
 use crate::ws::Link;
@@ -48,6 +48,8 @@ pub(crate) enum Admission {
     Ended(Vec<Frame>),
     /// It is too far behind: read the log up to here, then ask again.
     Behind,
+    /// The log was restored from a backup since: all that was granted is void.
+    Restored,
 }
 
 /// One room; see the module.
@@ -55,6 +57,8 @@ pub(crate) enum Admission {
 pub(crate) struct Room {
     /// `None` until somebody found out where the log ends.
     delivered: Option<Seq>,
+    /// Which life of the log all this is of, where anybody said.
+    epoch: Option<Epoch>,
     /// The newest event known to exist.
     known_head: Seq,
     held: BTreeMap<Seq, Frame>,
@@ -68,6 +72,9 @@ pub(crate) struct Room {
 impl Room {
     /// Takes a frame in, from wherever it came.
     pub(crate) fn offer(&mut self, frame: Frame) {
+        if !self.lives_in(frame.epoch) {
+            return;
+        }
         self.known_head = self.known_head.max(frame.seq);
         match self.delivered {
             Some(delivered) if frame.seq <= delivered => {}
@@ -79,14 +86,34 @@ impl Room {
         }
     }
 
-    /// Whether a frame of this number would be of use: what was delivered is not.
-    pub(crate) fn wants(&self, seq: Seq) -> bool {
-        self.delivered.is_none_or(|delivered| seq > delivered)
+    /// Whether a frame of this number and life would be of use: what was delivered is not.
+    pub(crate) fn wants(&self, seq: Seq, epoch: Option<Epoch>) -> bool {
+        epoch > self.epoch || self.delivered.is_none_or(|delivered| seq > delivered)
     }
 
     /// Learns that the log goes on to `head` at least.
-    pub(crate) fn note_head(&mut self, head: Seq) {
-        self.known_head = self.known_head.max(head);
+    pub(crate) fn note_head(&mut self, head: Seq, epoch: Option<Epoch>) {
+        if self.lives_in(epoch) {
+            self.known_head = self.known_head.max(head);
+        }
+    }
+
+    /// Whether this is the log's life as far as anybody knows. A new one ends all that is
+    /// here: the numbers of the old one mean nothing any more, and who watched resumes and
+    /// is told so.
+    fn lives_in(&mut self, epoch: Option<Epoch>) -> bool {
+        if epoch > self.epoch {
+            if self.epoch.is_some() {
+                for watcher in &self.watchers {
+                    watcher.watch.link.cut();
+                }
+                let mending = self.mending;
+                *self = Self::default();
+                self.mending = mending;
+            }
+            self.epoch = epoch;
+        }
+        epoch.is_none() || epoch == self.epoch
     }
 
     /// After which Seq something that exists is missing here. `None`: nothing is,
@@ -96,9 +123,14 @@ impl Room {
             .filter(|&delivered| delivered < self.known_head)
     }
 
-    /// The newest Seq delivered here.
-    pub(crate) fn delivered(&self) -> Option<Seq> {
-        self.delivered
+    /// The newest Seq delivered here, in this life of the log.
+    pub(crate) fn delivered_in(&self, epoch: Option<Epoch>) -> Option<Seq> {
+        self.delivered.filter(|_| epoch == self.epoch)
+    }
+
+    /// Whether anybody found out yet where the log ends.
+    pub(crate) fn is_known(&self) -> bool {
+        self.delivered.is_some()
     }
 
     /// Claims the work of mending the hole; `false` when somebody has it already.
@@ -112,9 +144,19 @@ impl Room {
     }
 
     /// Lets a connection watch from after `after` on, if the ring reaches back so
-    /// far. `head` is where the log ended at some time after the room was opened.
-    pub(crate) fn admit(&mut self, watch: Watch, after: Seq, head: Seq) -> Admission {
-        self.note_head(head);
+    /// far. `head` is where the log ended, in its life `epoch`, at some time after the
+    /// room was opened.
+    pub(crate) fn admit(
+        &mut self,
+        watch: Watch,
+        after: Seq,
+        head: Seq,
+        epoch: Option<Epoch>,
+    ) -> Admission {
+        if !self.lives_in(epoch) {
+            return Admission::Restored;
+        }
+        self.known_head = self.known_head.max(head);
         let delivered = *self.delivered.get_or_insert(head);
         let oldest = self
             .ring
@@ -261,7 +303,7 @@ mod tests {
             for seq in early {
                 room.offer(frame(seq));
             }
-            let admission = room.admit(watch(&link, 1, start), Seq(start), Seq(start));
+            let admission = room.admit(watch(&link, 1, start), Seq(start), Seq(start), None);
             let Admission::Watching(first) = admission else { panic!("behind") };
             prop_assert!(first.is_empty());
             for seq in arrivals {
@@ -278,10 +320,11 @@ mod tests {
     fn who_resumes_gets_the_ring_first_and_nothing_twice() {
         let (first, _queue) = Link::new(100);
         let mut room = Room::default();
-        room.admit(watch(&first, 1, 0), Seq(0), Seq(0));
+        room.admit(watch(&first, 1, 0), Seq(0), Seq(0), None);
         (1..=10).for_each(|seq| room.offer(frame(seq)));
         let (second, mut queue) = Link::new(100);
-        let Admission::Watching(missed) = room.admit(watch(&second, 2, 10), Seq(7), Seq(10)) else {
+        let Admission::Watching(missed) = room.admit(watch(&second, 2, 10), Seq(7), Seq(10), None)
+        else {
             panic!("behind")
         };
         assert_eq!(
@@ -300,10 +343,10 @@ mod tests {
     fn who_is_behind_the_ring_reads_the_log() {
         let (link, _queue) = Link::new(1_000);
         let mut room = Room::default();
-        room.admit(watch(&link, 1, 100), Seq(100), Seq(100));
+        room.admit(watch(&link, 1, 100), Seq(100), Seq(100), None);
         let (late, _queue) = Link::new(10);
         assert!(matches!(
-            room.admit(watch(&late, 2, 100), Seq(50), Seq(100)),
+            room.admit(watch(&late, 2, 100), Seq(50), Seq(100), None),
             Admission::Behind
         ));
     }
@@ -312,7 +355,7 @@ mod tests {
     fn ones_own_leave_is_the_last_event_but_not_one_from_before() {
         let (link, mut queue) = Link::new(100);
         let mut room = Room::default();
-        room.admit(watch(&link, 7, 2), Seq(0), Seq(0));
+        room.admit(watch(&link, 7, 2), Seq(0), Seq(0), None);
         room.offer(event(1, Kind::Leave, 7));
         room.offer(event(2, Kind::Join, 7));
         room.offer(event(3, Kind::Leave, 8));
@@ -325,14 +368,14 @@ mod tests {
     fn who_left_while_he_was_let_in_does_not_watch() {
         let mut room = Room::default();
         let (other, _queue) = Link::new(100);
-        room.admit(watch(&other, 1, 0), Seq(0), Seq(0));
+        room.admit(watch(&other, 1, 0), Seq(0), Seq(0), None);
         (1..=4).for_each(|seq| room.offer(frame(seq)));
         room.offer(event(5, Kind::Leave, 7));
         room.offer(frame(6));
         let (link, mut queue) = Link::new(100);
         // He was a member when the log ended at 4, and asked for what follows 6 or 3.
         for (after, last) in [(6, vec![]), (3, vec![4, 5])] {
-            let Admission::Ended(frames) = room.admit(watch(&link, 7, 4), Seq(after), Seq(4))
+            let Admission::Ended(frames) = room.admit(watch(&link, 7, 4), Seq(after), Seq(4), None)
             else {
                 panic!("he is no member")
             };
@@ -343,7 +386,7 @@ mod tests {
         for seq in 7..=300 {
             room.offer(frame(seq));
         }
-        let again = room.admit(watch(&link, 7, 4), Seq(300), Seq(300));
+        let again = room.admit(watch(&link, 7, 4), Seq(300), Seq(300), None);
         assert!(matches!(again, Admission::Behind));
         room.offer(frame(301));
         assert_eq!(seqs(&mut queue), [0; 0]);
@@ -353,8 +396,8 @@ mod tests {
     fn a_full_queue_ends_the_connection_and_nobody_else() {
         let ((slow, _slow_queue), (quick, mut quick_queue)) = (Link::new(2), Link::new(100));
         let mut room = Room::default();
-        room.admit(watch(&slow, 1, 0), Seq(0), Seq(0));
-        room.admit(watch(&quick, 2, 0), Seq(0), Seq(0));
+        room.admit(watch(&slow, 1, 0), Seq(0), Seq(0), None);
+        room.admit(watch(&quick, 2, 0), Seq(0), Seq(0), None);
         (1..=10).for_each(|seq| room.offer(frame(seq)));
         assert!(slow.is_slow());
         assert_eq!(seqs(&mut quick_queue), (1..=10).collect::<Vec<_>>());

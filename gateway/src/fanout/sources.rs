@@ -9,12 +9,12 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use prost::Message as _;
 use proto::message::messages_client::MessagesClient;
-use proto::message::{FetchRequest, HeadsRequest, RoomRecord};
+use proto::message::{FetchReply, FetchRequest, Head, HeadsRequest, RoomRecord};
 use runtime::{Call, Lifecycle, Replicas};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Fanout, locked};
+use super::{Fanout, epoch_of, locked};
 use crate::Ports;
 
 /// How often heads are asked for while the bus is well.
@@ -93,7 +93,8 @@ fn take(fanout: &Fanout, payload: &[u8]) {
         return;
     };
     if let Some(room) = RoomId::new(record.room_id) {
-        fanout.offer(room, &record.events, Seq(record.head));
+        let epoch = epoch_of(record.epoch);
+        fanout.offer(room, &record.events, Seq(record.head), epoch);
     }
 }
 
@@ -114,16 +115,19 @@ async fn heads(fanout: Fanout, messages: Replicas, bus: std::sync::Arc<dyn Bus>)
             continue;
         }
         last = Instant::now();
-        let watched: Vec<u64> = fanout
-            .progress()
-            .into_iter()
-            .map(|(room, _)| room.get())
-            .collect();
+        let watched: Vec<u64> = fanout.known().into_iter().map(RoomId::get).collect();
         for rooms in watched.chunks(limits::HEADS_ROOMS) {
             match ask_heads(&messages, rooms).await {
                 Ok(heads) => {
-                    for (room, head) in heads {
-                        fanout.offer(room, &[], head);
+                    for Head {
+                        room_id,
+                        head,
+                        epoch,
+                    } in heads
+                    {
+                        if let Some(room) = RoomId::new(room_id) {
+                            fanout.offer(room, &[], Seq(head), epoch_of(epoch));
+                        }
                     }
                 }
                 Err(error) => tracing::debug!(%error, "heads are not to be had"),
@@ -132,7 +136,7 @@ async fn heads(fanout: Fanout, messages: Replicas, bus: std::sync::Arc<dyn Bus>)
     }
 }
 
-async fn ask_heads(messages: &Replicas, rooms: &[u64]) -> base::Result<Vec<(RoomId, Seq)>> {
+async fn ask_heads(messages: &Replicas, rooms: &[u64]) -> base::Result<Vec<Head>> {
     let call = Call::own("heads").within(PATIENCE);
     let reply = messages
         .ask(0, async |channel| {
@@ -143,8 +147,7 @@ async fn ask_heads(messages: &Replicas, rooms: &[u64]) -> base::Result<Vec<(Room
             call.wait(client.heads(request)).await
         })
         .await?;
-    let head = |it: proto::message::Head| Some((RoomId::new(it.room_id)?, Seq(it.head)));
-    Ok(reply.heads.into_iter().filter_map(head).collect())
+    Ok(reply.heads)
 }
 
 /// Mends holes, several at once.
@@ -174,10 +177,10 @@ async fn mend(fanout: &Fanout, messages: &Replicas, id: RoomId) {
             after
         };
         match fetch(messages, id, after).await {
-            Ok((events, head)) => {
-                metrics::counter!("parley_fanout_mended_total").increment(events.len() as u64);
-                fanout.offer(id, &events, head);
-                if events.is_empty() {
+            Ok(page) => {
+                metrics::counter!("parley_fanout_mended_total").increment(page.events.len() as u64);
+                fanout.offer(id, &page.events, Seq(page.head), epoch_of(page.epoch));
+                if page.events.is_empty() {
                     // The replica does not show yet what another one has told of.
                     tokio::time::sleep(FETCH_PAUSE).await;
                 }
@@ -190,13 +193,9 @@ async fn mend(fanout: &Fanout, messages: &Replicas, id: RoomId) {
     }
 }
 
-async fn fetch(
-    messages: &Replicas,
-    room: RoomId,
-    after: Seq,
-) -> base::Result<(Vec<proto::message::Event>, Seq)> {
+async fn fetch(messages: &Replicas, room: RoomId, after: Seq) -> base::Result<FetchReply> {
     let call = Call::own("fetch").within(PATIENCE);
-    let reply = messages
+    messages
         .ask(room.get(), async |channel| {
             let mut client = MessagesClient::new(channel).max_decoding_message_size(8 << 20);
             let request = FetchRequest {
@@ -206,6 +205,5 @@ async fn fetch(
             };
             call.wait(client.fetch(call.request(request))).await
         })
-        .await?;
-    Ok((reply.events, Seq(reply.head)))
+        .await
 }

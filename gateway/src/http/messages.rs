@@ -5,9 +5,9 @@ use axum::extract::{RawQuery, State};
 use base::{Code, Error, Nonce, RoomId, Seq, Timestamp, Uid};
 use http::{HeaderMap, HeaderName, StatusCode};
 use proto::message::messages_client::MessagesClient;
-use proto::message::{Event, HistoryRequest, Kind, SendRequest};
+use proto::message::{Event, HistoryRequest, Kind, Page, SendRequest};
 use wire::frame::EventKind;
-use wire::request::{HistoryQuery, PostMessageRequest};
+use wire::request::{HistoryFrom, HistoryQuery, PostMessageRequest};
 use wire::response::{Entry, Posted};
 
 use super::body::Body;
@@ -27,11 +27,18 @@ pub(super) async fn history(
     RawQuery(query): RawQuery,
     Body(body): Body,
 ) -> Answer<Json<Vec<Entry>>> {
-    let HistoryQuery { last_id, limit } = HistoryQuery::parse(query.as_deref(), &body)?;
+    let HistoryQuery { from, limit } = HistoryQuery::parse(query.as_deref(), &body)?;
+    let (page, last_id) = match from {
+        HistoryFrom::Newest => (Page::Back, Seq::START),
+        HistoryFrom::UpTo(last) => (Page::Back, last),
+        HistoryFrom::After(after) => (Page::After, after),
+        HistoryFrom::Around(pivot) => (Page::Around, pivot),
+    };
     let message = HistoryRequest {
         room_id: room.get(),
-        last_id: last_id.map_or(0, Seq::get),
+        last_id: last_id.get(),
         limit,
+        page: page.into(),
     };
     let ask = |channel| async {
         let request = caller.call.request(message);

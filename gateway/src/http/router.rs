@@ -13,7 +13,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::messages::IDEMPOTENCY_KEY;
 use super::observe::{X_REQUEST_ID, observe};
 use super::problem::{Failure, RATE_LIMIT, RATE_LIMIT_POLICY};
-use super::{accounts, health, messages, rooms, upgrade};
+use super::{accounts, events, health, messages, rooms, upgrade};
 use crate::Gateway;
 use crate::config::Cors;
 
@@ -34,6 +34,7 @@ pub(super) fn build(gateway: Gateway) -> Router {
         .route("/invite", put(rooms::invite))
         .route("/rooms", get(rooms::list))
         .route("/room/{room}", get(rooms::info))
+        .route("/rooms/{room}/events", get(events::page))
         .route(
             "/messages/{room}",
             get(messages::history).post(messages::send),

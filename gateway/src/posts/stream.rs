@@ -144,7 +144,8 @@ fn take(posts: &Posts, index: usize, fanout: &Fanout, answers: Vec<PostAnswer>) 
                     && let Some(event) = &sent.event
                     && let Some(room) = RoomId::new(event.room_id)
                 {
-                    fanout.offer(room, std::slice::from_ref(event), Seq(event.seq));
+                    let (head, epoch) = (Seq(event.seq), crate::fanout::epoch_of(event.epoch));
+                    fanout.offer(room, std::slice::from_ref(event), head, epoch);
                 }
                 post.waiter.answer(Ok(sent));
             }

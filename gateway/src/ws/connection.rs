@@ -18,7 +18,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Message, Utf8Bytes};
-use wire::frame::{Command, Entered, Fault, Framed, HELLO, Left, Pong, ServerFrame};
+use wire::frame::{Command, Entered, Fault, Framed, HELLO, Hello, Left, Pong, ServerFrame};
 
 use super::entering::{self, Done, Granted, Way, Wish};
 use super::{Link, Who};
@@ -40,6 +40,8 @@ const FLOOD: u32 = 30_000;
 const FLOOD_PERIOD: Duration = Duration::from_secs(10);
 /// How long saying goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The version of the protocol in which events of every kind go live.
+const VERSION: u32 = 2;
 /// Rooms that a connection may be subscribed to, most.
 const ROOMS: usize = 200;
 
@@ -303,10 +305,15 @@ impl Connection {
             }
             Command::Ping => self.answer(ServerFrame::Pong(Pong { reference })).await,
             Command::Hello { version } => {
-                if version >= 2 {
+                if version >= VERSION {
                     self.link.want_every_kind();
                 }
-                Ok(())
+                if reference.is_none() {
+                    return Ok(());
+                }
+                let version = version.min(VERSION);
+                self.answer(ServerFrame::Hello(Hello { version, reference }))
+                    .await
             }
         }
     }
@@ -435,7 +442,9 @@ impl Connection {
     /// Joins the fan-out, or reads on in the log when it is too far behind.
     async fn admit(&mut self, granted: Box<Granted>) -> Result<(), End> {
         let watch = self.watch(&granted);
-        match granted.handle.admit(watch, granted.cursor, granted.head) {
+        let (cursor, head, epoch) = (granted.cursor, granted.head, granted.epoch);
+        match granted.handle.admit(watch, cursor, head, epoch) {
+            Admission::Restored => Err(TOO_SLOW),
             Admission::Behind => {
                 let (gateway, call) = (self.gateway.clone(), self.call());
                 self.operation = Some(Box::pin(entering::page(gateway, call, granted)));

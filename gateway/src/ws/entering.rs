@@ -13,6 +13,7 @@ use wire::frame::Entered;
 
 use crate::Gateway;
 use crate::fanout::{Frame, RoomHandle};
+use crate::resume::{Log, Resume};
 
 /// How long a page of the log is asked for again and again.
 const PAGE_PATIENCE: Duration = Duration::from_secs(15);
@@ -45,6 +46,8 @@ pub(super) struct Granted {
     pub(super) handle: RoomHandle,
     /// Where the log ended when the membership was checked.
     pub(super) head: Seq,
+    /// Which life of the log that was.
+    pub(super) epoch: Epoch,
     /// The first event to be sent is the one after this.
     pub(super) cursor: Seq,
     /// What the client is told.
@@ -61,7 +64,7 @@ pub(super) enum Done {
     Refused(Error, Option<String>),
     /// As refused, after it was granted: he is a member no longer.
     Expelled(RoomId, Error, Option<String>),
-    /// Granted, and the log is not to be had for too long.
+    /// Granted, and the log is not to be had for too long, or not that one any more.
     Lost,
 }
 
@@ -79,38 +82,40 @@ pub(super) async fn position(gateway: Gateway, call: Call, wish: Wish) -> Done {
         Ok(position) => position,
         Err(error) => return Done::Refused(error, wish.reference),
     };
-    let head = Seq(position.head).max(handle.delivered().unwrap_or(Seq::START));
+    let epoch = Epoch(position.epoch);
+    let delivered = handle.delivered_in(epoch);
+    let head = Seq(position.head).max(delivered.unwrap_or(Seq::START));
     let mut entered = Entered {
         room: Some(wish.room),
         seq: Some(head),
-        epoch: Some(Epoch(position.epoch)),
+        epoch: Some(epoch),
         first: Some(Seq(position.first)),
         reference: wish.reference.clone(),
         ..Entered::default()
     };
-    let newest = Seq(head.get().saturating_sub(limits::REPLAY_EVENTS));
+    let log = Log {
+        head,
+        epoch,
+        first: Seq(position.first),
+    };
     let cursor = match wish.after {
         None => head,
-        Some(after) => {
-            let same_life = wish
-                .epoch
-                .is_none_or(|epoch| epoch == Epoch(position.epoch));
-            if !same_life || after.next() < Seq(position.first) {
+        Some(after) => match log.resume(after, wish.epoch) {
+            Ok(Resume::Reset) => {
                 entered.reset = true;
-                newest
-            } else if after > head {
-                let rule = format!("is beyond the newest event, {head}");
-                return Done::Refused(Error::invalid("After", rule), wish.reference);
-            } else if after < newest {
-                entered.truncated = true;
-                newest
-            } else {
-                after
+                log.replay_from()
             }
-        }
+            Ok(Resume::From(after)) if after < log.replay_from() => {
+                entered.truncated = true;
+                log.replay_from()
+            }
+            Ok(Resume::From(after)) => after,
+            Err(error) => return Done::Refused(error, wish.reference),
+        },
     };
     Done::Position(Box::new(Granted {
         head: Seq(position.head),
+        epoch,
         wish,
         handle,
         cursor,
@@ -127,6 +132,9 @@ pub(super) async fn page(gateway: Gateway, call: Call, mut granted: Box<Granted>
         match next_page(&gateway, &call, &granted).await {
             Ok(page) => {
                 let frames = page.events.iter().filter_map(Frame::encode).collect();
+                if Epoch(page.epoch) != granted.epoch {
+                    return Done::Lost;
+                }
                 granted.head = granted.head.max(Seq(page.head));
                 if let Some(last) = page.events.last() {
                     granted.cursor = Seq(last.seq);

@@ -43,12 +43,18 @@ impl Link {
         match self.queue.try_send(frame) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(_)) => {
-                self.slow.store(true, Ordering::Relaxed);
-                self.slowed.notify_one();
+                self.cut();
                 false
             }
             Err(mpsc::error::TrySendError::Closed(_)) => false,
         }
+    }
+
+    /// Ends the connection: what it needs is not to be had here, and it resumes from
+    /// the log.
+    pub(crate) fn cut(&self) {
+        self.slow.store(true, Ordering::Relaxed);
+        self.slowed.notify_one();
     }
 
     /// Whether the queue was ever full.

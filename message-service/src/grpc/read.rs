@@ -3,11 +3,11 @@
 use base::{Code, Error, RoomId, Seq, limits};
 use proto::message::{
     Event as WireEvent, EventsReply, EventsRequest, FetchReply, FetchRequest, Head, HeadsReply,
-    HeadsRequest, HistoryReply, HistoryRequest, PositionReply, PositionRequest,
+    HeadsRequest, HistoryReply, HistoryRequest, Page, PositionReply, PositionRequest,
 };
 use runtime::Call;
 
-use crate::domain::{Event, ReadError};
+use crate::domain::{End, Event, HistoryFrom, ReadError};
 use crate::store::Store;
 
 pub(super) async fn position(
@@ -55,9 +55,14 @@ pub(super) async fn history(
 ) -> base::Result<HistoryReply> {
     let room = RoomId::try_from(request.room_id)?;
     let limit = within("Limit", request.limit, limits::HISTORY_PAGE)?;
-    let last = (request.last_id != 0).then_some(Seq(request.last_id));
+    let last = Seq(request.last_id);
+    let from = match request.page() {
+        Page::Back => HistoryFrom::UpTo((last != Seq::START).then_some(last)),
+        Page::After => HistoryFrom::After(last),
+        Page::Around => HistoryFrom::Around(last),
+    };
     let events = store
-        .history(room, call.acting()?, last, limit)
+        .history(room, call.acting()?, from, limit)
         .await
         .map_err(refused)?;
     Ok(HistoryReply {
@@ -83,6 +88,7 @@ pub(super) async fn fetch(store: &dyn Store, request: &FetchRequest) -> base::Re
     Ok(FetchReply {
         events: cut(page.events),
         head: page.position.head.get(),
+        epoch: page.position.epoch.0,
     })
 }
 
@@ -96,9 +102,10 @@ pub(super) async fn heads(store: &dyn Store, request: &HeadsRequest) -> base::Re
         .map(|&id| RoomId::try_from(id))
         .collect::<Result<_, _>>()?;
     let heads = store.heads(&rooms).await?;
-    let head = |(room, head): (RoomId, Seq)| Head {
-        room_id: room.get(),
-        head: head.get(),
+    let head = |end: End| Head {
+        room_id: end.room.get(),
+        head: end.head.get(),
+        epoch: end.epoch.0,
     };
     Ok(HeadsReply {
         heads: heads.into_iter().map(head).collect(),

@@ -10,8 +10,9 @@ use runtime::StoreError;
 use tokio::time::Instant;
 
 use super::{Published, Store};
-use crate::domain::{Change, Entry, Outcome, Post, ReadError, Refusal, kind};
+use crate::domain::{Change, Entry, HistoryFrom, Outcome, Post, ReadError, Refusal, kind};
 
+const NEWEST: HistoryFrom = HistoryFrom::UpTo(None);
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 
 /// A room that no other test has.
@@ -63,6 +64,12 @@ async fn commit(store: &dyn Store, entries: &[Entry]) -> Vec<Outcome> {
     store.commit(entries, NOW, later()).await.unwrap()
 }
 
+async fn head_of(store: &dyn Store, room: RoomId) -> Seq {
+    let ends = store.heads(&[room]).await.unwrap();
+    assert!(matches!(ends[..], [end] if end.room == room), "{ends:?}");
+    ends[0].head
+}
+
 fn later() -> Instant {
     Instant::now() + Duration::from_mins(1)
 }
@@ -100,10 +107,7 @@ async fn events_are_numbered_without_gaps_whatever_the_batches(store: Arc<dyn St
             expected += 1;
         }
     }
-    assert_eq!(
-        store.heads(&[room]).await.unwrap(),
-        [(room, Seq(expected - 1))]
-    );
+    assert_eq!(head_of(store.as_ref(), room).await, Seq(expected - 1));
 }
 
 async fn a_repeat_gets_the_first_answer_and_writes_nothing(store: Arc<dyn Store>) {
@@ -121,7 +125,7 @@ async fn a_repeat_gets_the_first_answer_and_writes_nothing(store: Arc<dyn Store>
         panic!("{first:?} {again:?}")
     };
     assert_eq!(first, again);
-    assert_eq!(store.heads(&[room]).await.unwrap(), [(room, Seq(2))]);
+    assert_eq!(head_of(store.as_ref(), room).await, Seq(2));
 }
 
 async fn a_repeat_within_one_batch_leaves_no_hole(store: Arc<dyn Store>) {
@@ -218,7 +222,7 @@ async fn outsiders_read_nothing(store: Arc<dyn Store>) {
     let room = begun(store.as_ref()).await;
     let page = store.page(room, Some(uid(9)), Seq::START, 10).await;
     assert!(matches!(page, Err(ReadError::NotMember)));
-    let history = store.history(room, uid(9), None, 10).await;
+    let history = store.history(room, uid(9), NEWEST, 10).await;
     assert!(matches!(history, Err(ReadError::NotMember)));
 }
 
@@ -227,7 +231,7 @@ async fn nothing_is_written_when_it_is_too_late(store: Arc<dyn Store>) {
     let entries = [post(room, 1, "late", "n")];
     let late = store.commit(&entries, NOW, Instant::now()).await;
     assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
-    assert_eq!(store.heads(&[room]).await.unwrap(), [(room, Seq(1))]);
+    assert_eq!(head_of(store.as_ref(), room).await, Seq(1));
     let in_time = commit(store.as_ref(), &entries).await;
     assert!(matches!(in_time[0], Outcome::Sent(_)), "{in_time:?}");
 }
@@ -250,22 +254,48 @@ async fn time_never_goes_back_within_a_room(store: Arc<dyn Store>) {
     assert_eq!(last, Timestamp::from_micros(7_000_000));
 }
 
-async fn history_is_newest_first_from_an_id_on(store: Arc<dyn Store>) {
+async fn a_page_of_history_lies_where_it_was_asked_for(store: Arc<dyn Store>) {
     let room = begun(store.as_ref()).await;
     for number in 0..5 {
         commit(store.as_ref(), &[post(room, 1, "m", &number.to_string())]).await;
     }
-    let ids = |events: Vec<crate::domain::Event>| -> Vec<u64> {
-        events.iter().map(|event| event.seq.get()).collect()
-    };
-    assert_eq!(
-        ids(store.history(room, uid(1), None, 3).await.unwrap()),
-        [6, 5, 4]
-    );
-    assert_eq!(
-        ids(store.history(room, uid(1), Some(Seq(2)), 9).await.unwrap()),
-        [2, 1]
-    );
+    let pages: [(HistoryFrom, u32, &[u64]); 10] = [
+        (NEWEST, 3, &[6, 5, 4]),
+        (HistoryFrom::UpTo(Some(Seq(2))), 9, &[2, 1]),
+        (HistoryFrom::After(Seq(0)), 2, &[1, 2]),
+        (HistoryFrom::After(Seq(4)), 9, &[5, 6]),
+        (HistoryFrom::After(Seq(6)), 9, &[]),
+        (HistoryFrom::Around(Seq(3)), 1, &[3]),
+        (HistoryFrom::Around(Seq(3)), 2, &[4, 3]),
+        (HistoryFrom::Around(Seq(3)), 5, &[5, 4, 3, 2, 1]),
+        (HistoryFrom::Around(Seq(6)), 4, &[6, 5]),
+        (HistoryFrom::Around(Seq(9)), 4, &[6, 5]),
+    ];
+    for (from, limit, expected) in pages {
+        let page = store.history(room, uid(1), from, limit).await.unwrap();
+        let ids: Vec<u64> = page.iter().map(|event| event.seq.get()).collect();
+        assert_eq!(ids, expected, "{from:?}");
+    }
+}
+
+async fn a_new_life_is_one_of_every_log_and_of_those_to_come(store: Arc<dyn Store>) {
+    let old = begun(store.as_ref()).await;
+    let before = store.position(old, uid(1)).await.unwrap().unwrap().epoch;
+    let epoch = store.begin_epoch().await.unwrap();
+    assert!(epoch > before);
+    let new = begun(store.as_ref()).await;
+    for room in [old, new] {
+        let sent = commit(store.as_ref(), &[post(room, 1, "hello", "n")]).await;
+        let Outcome::Sent(event) = &sent[0] else {
+            panic!("{sent:?}")
+        };
+        assert_eq!(event.epoch, epoch);
+        let page = store.page(room, Some(uid(1)), Seq::START, 9).await.unwrap();
+        assert_eq!(page.position.epoch, epoch);
+        assert!(page.events.iter().all(|event| event.epoch == epoch));
+        assert_eq!(store.heads(&[room]).await.unwrap()[0].epoch, epoch);
+    }
+    assert!(store.begin_epoch().await.unwrap() > epoch);
 }
 
 async fn texts_come_back_as_they_went_in(store: Arc<dyn Store>) {
@@ -286,7 +316,7 @@ async fn texts_come_back_as_they_went_in(store: Arc<dyn Store>) {
             &[post(room, 1, text, &format!("\"{number}'"))],
         )
         .await;
-        let newest = store.history(room, uid(1), None, 1).await.unwrap();
+        let newest = store.history(room, uid(1), NEWEST, 1).await.unwrap();
         assert_eq!(&newest[0].text, text);
     }
 }
@@ -432,7 +462,8 @@ macro_rules! laws {
             outsiders_read_nothing,
             time_never_goes_back_within_a_room,
             nothing_is_written_when_it_is_too_late,
-            history_is_newest_first_from_an_id_on,
+            a_page_of_history_lies_where_it_was_asked_for,
+            a_new_life_is_one_of_every_log_and_of_those_to_come,
             texts_come_back_as_they_went_in,
             what_is_published_is_noted_without_gaps,
             concurrent_batches_give_one_gapless_log,

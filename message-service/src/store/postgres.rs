@@ -17,8 +17,8 @@ use runtime::{Lifecycle, StoreError};
 use sqlx::postgres::{PgConnection, PgPool};
 use tokio::time::Instant;
 
-use super::{Behind, Needs, Published, Store, check_time, id};
-use crate::domain::{Entry, Event, Outcome, Page, Position, ReadError, kind};
+use super::{Behind, Needs, Published, Store, check_time, halves, id};
+use crate::domain::{End, Entry, Event, HistoryFrom, Outcome, Page, Position, ReadError, kind};
 use crate::sequencer::{Head, Plan, State, Written, sequence};
 
 /// The longest a statement may run: a frozen database must not freeze a writer.
@@ -65,7 +65,9 @@ impl Store for PostgresStore {
         let mut tx = self.pool.begin().await?;
         if !needs.begun.is_empty() {
             sqlx::query(
-                "INSERT INTO heads (room_id) SELECT unnest($1::BIGINT[]) ON CONFLICT DO NOTHING",
+                "INSERT INTO heads (room_id, epoch)
+                 SELECT unnest($1::BIGINT[]), (SELECT epoch FROM life)
+                 ON CONFLICT DO NOTHING",
             )
             .bind(&needs.begun)
             .execute(&mut *tx)
@@ -124,8 +126,8 @@ impl Store for PostgresStore {
     }
 
     async fn behind(&self, before: Timestamp, limit: u32) -> Result<Vec<Behind>, StoreError> {
-        let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-            "SELECT room_id, published, head
+        let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
+            "SELECT room_id, published, head, epoch
              FROM heads
              WHERE published < head
                AND last_at < $1
@@ -137,25 +139,32 @@ impl Store for PostgresStore {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter()
-            .map(|(room, published, head)| {
+            .map(|(room, published, head, epoch)| {
                 Ok(Behind {
                     room: id(room, "heads.room_id")?,
                     published: Seq(published.cast_unsigned()),
                     head: Seq(head.cast_unsigned()),
+                    epoch: Epoch(epoch.cast_unsigned()),
                 })
             })
             .collect()
     }
 
-    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, Seq)>, StoreError> {
+    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<End>, StoreError> {
         let ids: Vec<i64> = rooms.iter().map(|room| room.as_i64()).collect();
-        let rows: Vec<(i64, i64)> =
-            sqlx::query_as("SELECT room_id, head FROM heads WHERE room_id = ANY($1)")
+        let rows: Vec<(i64, i64, i64)> =
+            sqlx::query_as("SELECT room_id, head, epoch FROM heads WHERE room_id = ANY($1)")
                 .bind(&ids)
                 .fetch_all(&self.pool)
                 .await?;
         rows.into_iter()
-            .map(|(room, head)| Ok((id(room, "heads.room_id")?, Seq(head.cast_unsigned()))))
+            .map(|(room, head, epoch)| {
+                Ok(End {
+                    room: id(room, "heads.room_id")?,
+                    head: Seq(head.cast_unsigned()),
+                    epoch: Epoch(epoch.cast_unsigned()),
+                })
+            })
             .collect()
     }
 
@@ -193,7 +202,7 @@ impl Store for PostgresStore {
         .map_err(StoreError::from)?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Page {
-            events: events(rows)?,
+            events: events(rows, position.epoch)?,
             position,
         })
     }
@@ -202,7 +211,7 @@ impl Store for PostgresStore {
         &self,
         room: RoomId,
         reader: Uid,
-        last: Option<Seq>,
+        from: HistoryFrom,
         limit: u32,
     ) -> Result<Vec<Event>, ReadError> {
         let mut tx = self
@@ -210,28 +219,92 @@ impl Store for PostgresStore {
             .begin_with(SNAPSHOT)
             .await
             .map_err(StoreError::from)?;
-        may_read(&mut tx, room, Some(reader)).await?;
-        let rows: Vec<EventRow> = sqlx::query_as(
-            "SELECT room_id, seq, kind, uid, target, text, attrs, at
-             FROM events
-             WHERE room_id = $1
-               AND seq <= $2
-               AND kind IN ($3, $4, $5)
-             ORDER BY seq DESC
-             LIMIT $6",
-        )
-        .bind(room.as_i64())
-        .bind(last.map_or(i64::MAX, Seq::as_i64))
-        .bind(small(kind::MESSAGE))
-        .bind(small(kind::JOIN))
-        .bind(small(kind::LEAVE))
-        .bind(i64::from(limit))
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(StoreError::from)?;
+        let position = may_read(&mut tx, room, Some(reader)).await?;
+        let rows = match from {
+            HistoryFrom::UpTo(last) => shown_up_to(&mut tx, room, last, limit).await?,
+            HistoryFrom::After(after) => shown_after(&mut tx, room, after, limit).await?,
+            HistoryFrom::Around(pivot) => {
+                let (before, after) = halves(limit);
+                let mut rows = shown_after(&mut tx, room, pivot, after).await?;
+                rows.reverse();
+                rows.extend(shown_up_to(&mut tx, room, Some(pivot), before).await?);
+                rows
+            }
+        };
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(events(rows)?)
+        Ok(events(rows, position.epoch)?)
     }
+
+    async fn begin_epoch(&self) -> Result<Epoch, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        // As long as it takes: this is an operator's own doing, with nothing else running.
+        sqlx::query("SET LOCAL statement_timeout = 0")
+            .execute(&mut *tx)
+            .await?;
+        let (epoch,): (i64,) = sqlx::query_as(
+            "UPDATE life
+             SET epoch = 1 + GREATEST(epoch, (SELECT MAX(epoch) FROM heads))
+             RETURNING epoch",
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        sqlx::query("UPDATE heads SET epoch = $1")
+            .bind(epoch)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(Epoch(epoch.cast_unsigned()))
+    }
+}
+
+/// What history shows of a room up to an event, newest first.
+async fn shown_up_to(
+    connection: &mut PgConnection,
+    room: RoomId,
+    last: Option<Seq>,
+    limit: u32,
+) -> Result<Vec<EventRow>, StoreError> {
+    let rows = sqlx::query_as(
+        "SELECT room_id, seq, kind, uid, target, text, attrs, at
+         FROM events
+         WHERE room_id = $1
+           AND seq <= $2
+           AND kind = ANY($3)
+         ORDER BY seq DESC
+         LIMIT $4",
+    )
+    .bind(room.as_i64())
+    .bind(last.map_or(i64::MAX, Seq::as_i64))
+    .bind(kind::SHOWN.map(small))
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+/// What history shows of a room after an event, oldest first.
+async fn shown_after(
+    connection: &mut PgConnection,
+    room: RoomId,
+    after: Seq,
+    limit: u32,
+) -> Result<Vec<EventRow>, StoreError> {
+    let rows = sqlx::query_as(
+        "SELECT room_id, seq, kind, uid, target, text, attrs, at
+         FROM events
+         WHERE room_id = $1
+           AND seq > $2
+           AND kind = ANY($3)
+         ORDER BY seq
+         LIMIT $4",
+    )
+    .bind(room.as_i64())
+    .bind(after.as_i64())
+    .bind(kind::SHOWN.map(small))
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
 }
 
 /// A room's position, and the role in it of `uid` if one is named.
@@ -277,8 +350,8 @@ async fn lock(
     connection: &mut PgConnection,
     rooms: &[i64],
 ) -> Result<(HashMap<RoomId, Head>, HashSet<RoomId>), StoreError> {
-    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
-        "SELECT room_id, head, applied, last_at
+    let rows: Vec<(i64, i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT room_id, head, applied, last_at, epoch
          FROM heads
          WHERE room_id = ANY($1)
          ORDER BY room_id
@@ -288,11 +361,12 @@ async fn lock(
     .fetch_all(&mut *connection)
     .await?;
     let mut heads = HashMap::with_capacity(rows.len());
-    for (room, head, applied, last_at) in rows {
+    for (room, head, applied, last_at, epoch) in rows {
         let head = Head {
             head: Seq(head.cast_unsigned()),
             applied: applied.cast_unsigned(),
             last_at: Timestamp::from_micros(last_at),
+            epoch: Epoch(epoch.cast_unsigned()),
         };
         heads.insert(id(room, "heads.room_id")?, head);
     }
@@ -511,7 +585,7 @@ struct EventRow {
     at: i64,
 }
 
-fn events(rows: Vec<EventRow>) -> Result<Vec<Event>, StoreError> {
+fn events(rows: Vec<EventRow>, epoch: Epoch) -> Result<Vec<Event>, StoreError> {
     let event = |row: EventRow| {
         Ok(Event {
             room: id(row.room_id, "events.room_id")?,
@@ -522,6 +596,7 @@ fn events(rows: Vec<EventRow>) -> Result<Vec<Event>, StoreError> {
             text: row.text,
             attrs: row.attrs,
             at: Timestamp::from_micros(row.at),
+            epoch,
         })
     };
     rows.into_iter().map(event).collect()

@@ -12,8 +12,8 @@ use serde_json::json;
 use sqlx::sqlite::SqliteConnection;
 use tokio::time::Instant;
 
-use super::{Behind, Needs, Published, Store, check_time, id};
-use crate::domain::{Entry, Event, Outcome, Page, Position, ReadError, kind};
+use super::{Behind, Needs, Published, Store, check_time, halves, id};
+use crate::domain::{End, Entry, Event, HistoryFrom, Outcome, Page, Position, ReadError, kind};
 use crate::sequencer::{Head, Plan, State, Written, sequence};
 
 /// The logs in one file.
@@ -43,10 +43,14 @@ impl Store for SqliteStore {
         let needs = Needs::of(entries);
         let mut tx = self.database.writer.begin_with("BEGIN IMMEDIATE").await?;
         for room in &needs.begun {
-            sqlx::query("INSERT INTO heads (room_id) VALUES (?1) ON CONFLICT DO NOTHING")
-                .bind(room)
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query(
+                "INSERT INTO heads (room_id, epoch)
+                 VALUES (?1, (SELECT epoch FROM life))
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(room)
+            .execute(&mut *tx)
+            .await?;
         }
         check_time(before)?;
         let state = State {
@@ -80,8 +84,8 @@ impl Store for SqliteStore {
     }
 
     async fn behind(&self, before: Timestamp, limit: u32) -> Result<Vec<Behind>, StoreError> {
-        let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-            "SELECT room_id, published, head
+        let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
+            "SELECT room_id, published, head, epoch
              FROM heads
              WHERE published < head
                AND last_at < ?1
@@ -93,25 +97,34 @@ impl Store for SqliteStore {
         .fetch_all(&self.database.readers)
         .await?;
         rows.into_iter()
-            .map(|(room, published, head)| {
+            .map(|(room, published, head, epoch)| {
                 Ok(Behind {
                     room: id(room, "heads.room_id")?,
                     published: seq(published),
                     head: seq(head),
+                    epoch: Epoch(epoch.cast_unsigned()),
                 })
             })
             .collect()
     }
 
-    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, Seq)>, StoreError> {
-        let rows: Vec<(i64, i64)> = sqlx::query_as(
-            "SELECT room_id, head FROM heads WHERE room_id IN (SELECT value FROM json_each(?1))",
+    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<End>, StoreError> {
+        let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT room_id, head, epoch
+             FROM heads
+             WHERE room_id IN (SELECT value FROM json_each(?1))",
         )
         .bind(json!(rooms).to_string())
         .fetch_all(&self.database.readers)
         .await?;
         rows.into_iter()
-            .map(|(room, head)| Ok((id(room, "heads.room_id")?, seq(head))))
+            .map(|(room, head, epoch)| {
+                Ok(End {
+                    room: id(room, "heads.room_id")?,
+                    head: seq(head),
+                    epoch: Epoch(epoch.cast_unsigned()),
+                })
+            })
             .collect()
     }
 
@@ -151,7 +164,7 @@ impl Store for SqliteStore {
         .map_err(StoreError::from)?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Page {
-            events: events(rows)?,
+            events: events(rows, position.epoch)?,
             position,
         })
     }
@@ -160,7 +173,7 @@ impl Store for SqliteStore {
         &self,
         room: RoomId,
         reader: Uid,
-        last: Option<Seq>,
+        from: HistoryFrom,
         limit: u32,
     ) -> Result<Vec<Event>, ReadError> {
         let mut tx = self
@@ -169,32 +182,92 @@ impl Store for SqliteStore {
             .begin()
             .await
             .map_err(StoreError::from)?;
-        may_read(&mut tx, room, Some(reader)).await?;
-        let rows: Vec<EventRow> = sqlx::query_as(
-            "SELECT room_id, seq, kind, uid, target, text, attrs, at
-             FROM events
-             WHERE room_id = ?1
-               AND seq <= ?2
-               AND kind IN (?3, ?4, ?5)
-             ORDER BY seq DESC
-             LIMIT ?6",
-        )
-        .bind(room.as_i64())
-        .bind(last.map_or(i64::MAX, Seq::as_i64))
-        .bind(kind::MESSAGE)
-        .bind(kind::JOIN)
-        .bind(kind::LEAVE)
-        .bind(limit)
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(StoreError::from)?;
+        let position = may_read(&mut tx, room, Some(reader)).await?;
+        let rows = match from {
+            HistoryFrom::UpTo(last) => shown_up_to(&mut tx, room, last, limit).await?,
+            HistoryFrom::After(after) => shown_after(&mut tx, room, after, limit).await?,
+            HistoryFrom::Around(pivot) => {
+                let (before, after) = halves(limit);
+                let mut rows = shown_after(&mut tx, room, pivot, after).await?;
+                rows.reverse();
+                rows.extend(shown_up_to(&mut tx, room, Some(pivot), before).await?);
+                rows
+            }
+        };
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(events(rows)?)
+        Ok(events(rows, position.epoch)?)
+    }
+
+    async fn begin_epoch(&self) -> Result<Epoch, StoreError> {
+        let mut tx = self.database.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let (epoch,): (i64,) = sqlx::query_as(
+            "UPDATE life
+             SET epoch = 1 + MAX(epoch, COALESCE((SELECT MAX(epoch) FROM heads), 0))
+             RETURNING epoch",
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        sqlx::query("UPDATE heads SET epoch = ?1")
+            .bind(epoch)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(Epoch(epoch.cast_unsigned()))
     }
 }
 
 fn seq(value: i64) -> Seq {
     Seq(value.cast_unsigned())
+}
+
+/// What history shows of a room up to an event, newest first.
+async fn shown_up_to(
+    connection: &mut SqliteConnection,
+    room: RoomId,
+    last: Option<Seq>,
+    limit: u32,
+) -> Result<Vec<EventRow>, StoreError> {
+    let rows = sqlx::query_as(
+        "SELECT room_id, seq, kind, uid, target, text, attrs, at
+         FROM events
+         WHERE room_id = ?1
+           AND seq <= ?2
+           AND kind IN (SELECT value FROM json_each(?3))
+         ORDER BY seq DESC
+         LIMIT ?4",
+    )
+    .bind(room.as_i64())
+    .bind(last.map_or(i64::MAX, Seq::as_i64))
+    .bind(json!(kind::SHOWN).to_string())
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+/// What history shows of a room after an event, oldest first.
+async fn shown_after(
+    connection: &mut SqliteConnection,
+    room: RoomId,
+    after: Seq,
+    limit: u32,
+) -> Result<Vec<EventRow>, StoreError> {
+    let rows = sqlx::query_as(
+        "SELECT room_id, seq, kind, uid, target, text, attrs, at
+         FROM events
+         WHERE room_id = ?1
+           AND seq > ?2
+           AND kind IN (SELECT value FROM json_each(?3))
+         ORDER BY seq
+         LIMIT ?4",
+    )
+    .bind(room.as_i64())
+    .bind(after.as_i64())
+    .bind(json!(kind::SHOWN).to_string())
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
 }
 
 /// A room's position, and the role in it of `uid` if one is named.
@@ -239,8 +312,8 @@ async fn lock(
     connection: &mut SqliteConnection,
     rooms: &[i64],
 ) -> Result<HashMap<RoomId, Head>, StoreError> {
-    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
-        "SELECT room_id, head, applied, last_at
+    let rows: Vec<(i64, i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT room_id, head, applied, last_at, epoch
          FROM heads
          WHERE room_id IN (SELECT value FROM json_each(?1))",
     )
@@ -248,11 +321,12 @@ async fn lock(
     .fetch_all(connection)
     .await?;
     rows.into_iter()
-        .map(|(room, head, applied, last_at)| {
+        .map(|(room, head, applied, last_at, epoch)| {
             let head = Head {
                 head: seq(head),
                 applied: applied.cast_unsigned(),
                 last_at: Timestamp::from_micros(last_at),
+                epoch: Epoch(epoch.cast_unsigned()),
             };
             Ok((id(room, "heads.room_id")?, head))
         })
@@ -399,7 +473,7 @@ struct EventRow {
     at: i64,
 }
 
-fn events(rows: Vec<EventRow>) -> Result<Vec<Event>, StoreError> {
+fn events(rows: Vec<EventRow>, epoch: Epoch) -> Result<Vec<Event>, StoreError> {
     let event = |row: EventRow| {
         Ok(Event {
             room: id(row.room_id, "events.room_id")?,
@@ -410,6 +484,7 @@ fn events(rows: Vec<EventRow>) -> Result<Vec<Event>, StoreError> {
             text: row.text,
             attrs: row.attrs,
             at: Timestamp::from_micros(row.at),
+            epoch,
         })
     };
     rows.into_iter().map(event).collect()

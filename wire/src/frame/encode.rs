@@ -103,7 +103,9 @@ mod tests {
                 uid: view.uid,
                 text: text.clone(),
                 by: view.by,
+                emoji: None,
                 timestamp: view.timestamp,
+                more: serde_json::Map::default(),
             });
             let mut frame = String::new();
             encode_event(&view, &mut frame);

@@ -1,8 +1,10 @@
 //! Frames from the server. The SDK reads them, the gateway writes them (events by
 //! `encode_event`, which writes the same).
 
-use base::{Code, Epoch, Error, RoomId, Seq, Timestamp, Uid};
+use base::{Code, Epoch, Error, RoomId, Seq, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, EventKind};
 
 /// What the server says on a connection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,10 +22,13 @@ pub enum ServerFrame {
     Error(Fault),
     /// The answer to a ping.
     Pong(Pong),
-    /// Something happened in a room: `message`, `join` or `leave`.
+    /// The answer to a `hello` that carried a reference.
+    Hello(Hello),
+    /// Something durable happened in a room.
     #[serde(untagged)]
     Event(Event),
-    /// What this version does not know.
+    /// What this version does not know. It may be an event all the same: see
+    /// [`ServerFrame::place`].
     #[serde(untagged)]
     Other(serde_json::Map<String, serde_json::Value>),
 }
@@ -41,14 +46,28 @@ impl ServerFrame {
         }
         let head: Head<'_> = serde_json::from_str(frame)?;
         match &*head.kind {
-            "message" | "join" | "leave" => serde_json::from_str(frame).map(Self::Event),
             "sent" => serde_json::from_str(frame).map(Self::Sent),
             "enter" => serde_json::from_str(frame).map(Self::Enter),
             "subscribe" => serde_json::from_str(frame).map(Self::Subscribe),
             "unsubscribe" => serde_json::from_str(frame).map(Self::Unsubscribe),
             "error" => serde_json::from_str(frame).map(Self::Error),
             "pong" => serde_json::from_str(frame).map(Self::Pong),
+            "hello" => serde_json::from_str(frame).map(Self::Hello),
+            kind if EventKind::of(kind).is_some() => serde_json::from_str(frame).map(Self::Event),
             _ => serde_json::from_str(frame).map(Self::Other),
+        }
+    }
+
+    /// The room and the place in its log of an event, be it of a kind that this version
+    /// does not know: who counts Seq counts that one too.
+    pub fn place(&self) -> Option<(RoomId, Seq)> {
+        match self {
+            Self::Event(event) => Some((event.room, event.seq)),
+            Self::Other(fields) => {
+                let number = |name| fields.get(name)?.as_u64();
+                Some((RoomId::new(number("RoomID")?)?, Seq(number("Seq")?)))
+            }
+            _ => None,
         }
     }
 
@@ -56,6 +75,13 @@ impl ServerFrame {
     pub fn to_json(&self) -> String {
         // Maps with string keys and plain values always serialize.
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl<'de> Deserialize<'de> for ServerFrame {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let frame = Box::<serde_json::value::RawValue>::deserialize(from)?;
+        Self::parse(frame.get()).map_err(serde::de::Error::custom)
     }
 }
 
@@ -163,55 +189,15 @@ pub struct Pong {
     pub reference: Option<String>,
 }
 
-/// What kind of thing happened in a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EventKind {
-    /// Someone said something.
-    Message,
-    /// Someone became a member.
-    Join,
-    /// Someone is a member no more.
-    Leave,
-}
-
-impl EventKind {
-    /// The word on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Message => "message",
-            Self::Join => "join",
-            Self::Leave => "leave",
-        }
-    }
-}
-
-/// Something durable that happened in a room.
+/// `hello`: which version of the protocol the server goes on in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Event {
-    /// What kind of thing.
-    #[serde(rename = "Type")]
-    pub kind: EventKind,
-    /// The message it is about; its own Seq for these kinds.
-    #[serde(rename = "ID")]
-    pub id: Seq,
-    /// Its place in the room's log.
-    pub seq: Seq,
-    /// The room.
-    #[serde(rename = "RoomID")]
-    pub room: RoomId,
-    /// Who said it; for `join` and `leave`, the member.
-    #[serde(rename = "UID")]
-    pub uid: Uid,
-    /// What was said; empty for `join` and `leave`.
-    #[serde(default)]
-    pub text: String,
-    /// Who did it, when it was not the member himself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<Uid>,
-    /// When.
-    pub timestamp: Timestamp,
+pub struct Hello {
+    /// The version.
+    #[serde(rename = "Version")]
+    pub version: u32,
+    /// The command's reference.
+    #[serde(rename = "Ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 #[expect(
@@ -254,6 +240,8 @@ mod room_or_zero {
 
 #[cfg(test)]
 mod tests {
+    use base::Uid;
+
     use super::*;
 
     fn round_trip(frame: &ServerFrame, json: &str) {
@@ -312,7 +300,9 @@ mod tests {
             uid,
             text: String::new(),
             by: Uid::new(1),
+            emoji: None,
             timestamp,
+            more: serde_json::Map::default(),
         };
         round_trip(
             &ServerFrame::Event(leave),
@@ -326,13 +316,26 @@ mod tests {
     }
 
     #[test]
+    fn later_kinds_have_what_they_are_about() {
+        for json in [
+            r#"{"Type":"edit","ID":4,"Seq":9,"RoomID":1,"UID":2,"Text":"better","Timestamp":"1970-01-01T00:00:00.000000Z"}"#,
+            r#"{"Type":"react","ID":4,"Seq":9,"RoomID":1,"UID":2,"Emoji":"+","Timestamp":"1970-01-01T00:00:00.000000Z"}"#,
+            r#"{"Type":"room","Seq":9,"RoomID":1,"UID":2,"Timestamp":"1970-01-01T00:00:00.000000Z","Name":"den"}"#,
+        ] {
+            let frame = ServerFrame::parse(json).unwrap();
+            assert!(matches!(frame, ServerFrame::Event(_)), "{json}");
+            assert_eq!(frame.place(), Some((RoomId::new(1).unwrap(), Seq(9))));
+            assert_eq!(ServerFrame::parse(&frame.to_json()).unwrap(), frame);
+        }
+    }
+
+    #[test]
     fn an_unknown_type_passes_through() {
-        let json = r#"{"Seq":60,"Type":"sparkle"}"#;
-        assert!(matches!(
-            ServerFrame::parse(json).unwrap(),
-            ServerFrame::Other(_)
-        ));
-        assert_eq!(ServerFrame::parse(json).unwrap().to_json(), json);
+        let json = r#"{"RoomID":1,"Seq":60,"Type":"sparkle"}"#;
+        let frame = ServerFrame::parse(json).unwrap();
+        assert!(matches!(frame, ServerFrame::Other(_)));
+        assert_eq!(frame.place(), Some((RoomId::new(1).unwrap(), Seq(60))));
+        assert_eq!(frame.to_json(), json);
         assert!(ServerFrame::parse(r#"{"Type":"message"}"#).is_err());
         assert!(ServerFrame::parse(r#"{"Seq":60}"#).is_err());
     }

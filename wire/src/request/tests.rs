@@ -105,18 +105,29 @@ fn an_invitation_names_room_and_user() {
 fn history_is_asked_for_by_body_or_by_query() {
     let page = |query, body: &str| HistoryQuery::parse(query, body.as_bytes());
     let all = HistoryQuery {
-        last_id: None,
+        from: HistoryFrom::Newest,
         limit: 100,
     };
     assert_eq!(page(None, "").unwrap(), all);
     assert_eq!(page(Some(""), r#"{"LastID":0}"#).unwrap(), all);
     let some = HistoryQuery {
-        last_id: Some(Seq(5)),
+        from: HistoryFrom::UpTo(Seq(5)),
         limit: 7,
     };
     assert_eq!(page(None, r#"{"lastid":5,"limit":7}"#).unwrap(), some);
     assert_eq!(page(Some("lastid=5&token=x&Limit=7"), "").unwrap(), some);
+    for (query, from) in [
+        ("After=0", HistoryFrom::After(Seq(0))),
+        ("LastID=0&After=7", HistoryFrom::After(Seq(7))),
+        ("around=7", HistoryFrom::Around(Seq(7))),
+    ] {
+        assert_eq!(page(Some(query), "").unwrap().from, from, "{query}");
+    }
     for (query, body, field) in [
+        (Some("After=1&LastID=1"), "", "After"),
+        (Some("After=1&Around=1"), "", "After"),
+        (Some("Around=1&LastID=1"), "", "Around"),
+        (Some("Around=0"), "", "Around"),
         (Some("LastID=-1"), "", "LastID"),
         (Some("LastID=x"), "", "LastID"),
         (Some("LastID="), "", "LastID"),
@@ -151,6 +162,33 @@ fn a_post_has_a_text_and_may_have_a_nonce() {
     assert!(refusal(post(r#"{"Text":""}"#)).starts_with("Text: "));
 }
 
+#[test]
+fn a_page_of_the_log_begins_after_an_event() {
+    let page = |query| EventsQuery::parse(Some(query));
+    let first = EventsQuery {
+        after: Seq(0),
+        epoch: None,
+        limit: 1_000,
+    };
+    assert_eq!(EventsQuery::parse(None).unwrap(), first);
+    let later = EventsQuery {
+        after: Seq(41),
+        epoch: Some(Epoch(2)),
+        limit: 5,
+    };
+    assert_eq!(page("after=41&Epoch=2&Limit=5").unwrap(), later);
+    for (query, field) in [
+        ("After=x", "After"),
+        ("Limit=1001", "Limit"),
+        ("Epoch=-1", "Epoch"),
+    ] {
+        assert!(
+            page(query).unwrap_err().detail().starts_with(field),
+            "{query}"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn no_body_makes_a_parser_panic(body in proptest::collection::vec(any::<u8>(), 0..120)) {
@@ -163,6 +201,7 @@ proptest! {
 
     #[test]
     fn no_query_makes_a_parser_panic(query in ".*") {
+        drop(EventsQuery::parse(Some(&query)));
         drop(HistoryQuery::parse(Some(&query), b""));
     }
 }
