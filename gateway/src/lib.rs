@@ -10,6 +10,8 @@ mod limits;
 mod ports;
 mod posts;
 mod resume;
+#[cfg(test)]
+mod simulation;
 mod verdicts;
 mod ws;
 

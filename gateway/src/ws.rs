@@ -10,9 +10,8 @@ mod entering;
 mod link;
 
 use base::{SessionId, Uid};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use runtime::RequestId;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
@@ -37,8 +36,13 @@ pub(crate) struct Who {
     pub(crate) request_id: RequestId,
 }
 
+/// What a connection runs over.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
 /// Runs a connection to its end.
-pub(crate) async fn serve(gateway: Gateway, io: TokioIo<Upgraded>, who: Who) {
+pub(crate) async fn serve(gateway: Gateway, io: impl Wire, who: Who) {
     let mut config = WebSocketConfig::default();
     config.read_buffer_size = READ_BUFFER;
     config.write_buffer_size = WRITE_BUFFER;

@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use base::{Code, Error, Nonce, RoomId, Seq};
 use futures_util::{SinkExt, StreamExt};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use runtime::Call;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -21,7 +19,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Message, Utf8B
 use wire::frame::{Command, Entered, Fault, Framed, HELLO, Hello, Left, Pong, ServerFrame};
 
 use super::entering::{self, Done, Granted, Way, Wish};
-use super::{Link, Who};
+use super::{Link, Who, Wire};
 use crate::Gateway;
 use crate::fanout::{Admission, Frame, RoomHandle, Watch};
 use crate::posts::Post;
@@ -69,9 +67,9 @@ struct Membership {
     subscribed: bool,
 }
 
-pub(super) struct Connection {
+pub(super) struct Connection<W> {
     gateway: Gateway,
-    socket: WebSocketStream<TokioIo<Upgraded>>,
+    socket: WebSocketStream<W>,
     who: Who,
     link: Arc<Link>,
     queue: mpsc::Receiver<Utf8Bytes>,
@@ -84,12 +82,8 @@ pub(super) struct Connection {
     frames: (u32, Instant),
 }
 
-impl Connection {
-    pub(super) fn new(
-        gateway: Gateway,
-        socket: WebSocketStream<TokioIo<Upgraded>>,
-        who: Who,
-    ) -> Self {
+impl<W: Wire> Connection<W> {
+    pub(super) fn new(gateway: Gateway, socket: WebSocketStream<W>, who: Who) -> Self {
         // Answers to posts have their own room in the queue.
         let settings = &gateway.config.websocket;
         let (link, queue) = Link::new(settings.queue + settings.window);
