@@ -30,7 +30,7 @@ use log::World;
 /// Seeds that one test runs, of four.
 const SEEDS: u64 = 250;
 /// Things that happen in one run.
-const STEPS: usize = 40;
+const STEPS: usize = 30;
 /// Users, each with one connection at a time.
 const USERS: u64 = 5;
 /// Rooms.
@@ -102,7 +102,7 @@ async fn scenario(seed: u64) -> Report {
         .map(|uid| Client::start(uid, &world, &house))
         .collect();
     let faulty = world.chance(90);
-    let busy = world.chance(10);
+    let busy = world.chance(8);
     for _ in 0..STEPS {
         sleep(world.millis(0, 250)).await;
         step(&world, &house, faulty, busy).await;
@@ -130,8 +130,8 @@ async fn scenario(seed: u64) -> Report {
 async fn step(world: &Arc<World>, house: &Arc<House>, faulty: bool, busy: bool) {
     let room = world.number(1, ROOMS);
     match world.number(0, if faulty { 99 } else { 39 }) {
-        0..4 if busy => world.write_some(room, 100, 1_400),
-        0..22 => world.write_some(room, 1, 12),
+        0..4 if busy => world.write_some(room, 50, 1_200),
+        0..22 => world.write_some(room, 1, 8),
         22..40 => world.toggle_member(room, world.number(1, USERS)),
         40..52 => house.replica(world).break_for(world.millis(50, 4_000)),
         52..62 => house.replica(world).freeze_for(world.millis(50, 4_000)),

@@ -107,8 +107,9 @@ async fn heads(fanout: Fanout, messages: Replicas, bus: std::sync::Arc<dyn Bus>)
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let changed = tokio::select! {
-            _ = tick.tick() => false,
+            biased;
             Ok(()) = state.changed() => true,
+            _ = tick.tick() => false,
         };
         let reliable = state.borrow_and_update().reliable() && bus.healthy();
         if !changed && reliable && last.elapsed() < HEADS_PERIOD {
@@ -155,11 +156,12 @@ async fn mender(fanout: Fanout, messages: Replicas, mut holes: mpsc::Receiver<Ro
     let mut at_work = FuturesUnordered::new();
     loop {
         tokio::select! {
+            biased;
+            Some(()) = at_work.next() => {}
             hole = holes.recv(), if at_work.len() < MENDERS => match hole {
                 Some(room) => at_work.push(mend(&fanout, &messages, room)),
                 None => return,
             },
-            Some(()) = at_work.next() => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What waits for each replica, and which replica a room is with. Pure: the
 //! streams do the talking.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use base::RoomId;
 use tokio::time::Instant;
@@ -100,19 +100,32 @@ impl Outboxes {
         Some(job.post)
     }
 
-    /// Posts that have been waited for too long; they are given up.
+    /// Posts that have been waited for too long; they are given up, and with them what
+    /// their authors posted to the same rooms since: it would come before them when they
+    /// are tried again.
     pub(super) fn expired(&mut self, replica: usize, now: Instant) -> Vec<Post> {
         let outbox = &mut self.boxes[replica];
-        let mut late: Vec<Job> = outbox
-            .unanswered
-            .extract_if(.., |_, job| job.deadline <= now)
-            .map(|(_, job)| job)
-            .collect();
-        // Queued in order of their deadlines, as all have the same patience.
-        while outbox.queue.front().is_some_and(|job| job.deadline <= now) {
-            late.extend(outbox.queue.pop_front());
+        let mut waiting = outbox.unanswered.values().chain(&outbox.queue);
+        if !waiting.any(|job| job.deadline <= now) {
+            return Vec::new();
         }
-        late.sort_unstable_by_key(|job| job.id);
+        let mut authors = HashSet::new();
+        let mut give_up = |job: &Job| {
+            let author = (job.post.room, job.post.uid);
+            if job.deadline <= now {
+                authors.insert(author);
+            }
+            authors.contains(&author)
+        };
+        let unanswered = outbox.unanswered.extract_if(.., |_, job| give_up(job));
+        let mut late: Vec<Job> = unanswered.map(|(_, job)| job).collect();
+        for job in std::mem::take(&mut outbox.queue) {
+            if give_up(&job) {
+                late.push(job);
+            } else {
+                outbox.queue.push_back(job);
+            }
+        }
         for job in &late {
             self.finish(job.post.room);
         }
@@ -219,6 +232,20 @@ mod tests {
             .map(|(_, text)| text)
             .collect();
         assert_eq!(order, ["a", "b", "c", "d"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_follows_a_post_that_is_given_up_is_given_up_with_it() {
+        let mut outboxes = Outboxes::new(1);
+        let _ = outboxes.take(post(1, "late"), Instant::now(), || 0);
+        outboxes.send(0, 1, |_| ());
+        for (room, text) in [(1, "behind it"), (2, "elsewhere")] {
+            let _ = outboxes.take(post(room, text), later(), || 0);
+        }
+        let expired = outboxes.expired(0, Instant::now());
+        let given_up: Vec<&str> = expired.iter().map(|post| post.text.as_str()).collect();
+        assert_eq!(given_up, ["late", "behind it"]);
+        assert_eq!(texts(&mut outboxes, 0).len(), 1);
     }
 
     #[tokio::test]

@@ -78,6 +78,13 @@ async fn run(posts: &Posts, index: usize, fanout: &Fanout, opened: &mut bool) ->
     posts.0.filled[index].notify_one();
     loop {
         tokio::select! {
+            biased;
+            _ = tick.tick() => {
+                give_up_late(posts, index);
+                if posts.outboxes().awaits(index) && heard_at.elapsed() > SILENCE {
+                    return Err(Error::unavailable("not reachable", "posts are not answered"));
+                }
+            }
             answer = next(&mut answers) => {
                 heard_at = Instant::now();
                 let answer = answer?;
@@ -99,12 +106,6 @@ async fn run(posts: &Posts, index: usize, fanout: &Fanout, opened: &mut bool) ->
                         posts.0.filled[index].notify_one();
                     }
                     permit.send(batch(sending));
-                }
-            }
-            _ = tick.tick() => {
-                give_up_late(posts, index);
-                if posts.outboxes().awaits(index) && heard_at.elapsed() > SILENCE {
-                    return Err(Error::unavailable("not reachable", "posts are not answered"));
                 }
             }
         }

@@ -23,6 +23,9 @@ use super::log::World;
 
 /// Messages without an answer, most.
 const WINDOW: usize = 4;
+/// A gateway gives posts up after five seconds, or a little earlier where it had them from
+/// a slow reader.
+const GIVEN_UP: Duration = Duration::from_millis(4_500);
 /// How long nothing may come before the connection is given up.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -110,7 +113,13 @@ impl Client {
 /// Where a client is in a room.
 #[derive(Default)]
 struct Place {
+    /// The newest event it has.
     last: u64,
+    /// The event that has to come next on this connection: not a new one, where it asked
+    /// again for a room that it was getting already.
+    next: u64,
+    /// The event that it asked to go on after.
+    asked: u64,
     epoch: Option<u64>,
     standing: Standing,
     /// What it was sent in this life of the log.
@@ -121,7 +130,7 @@ struct Place {
 enum Standing {
     #[default]
     Out,
-    /// It asked, and what comes before the answer is not counted.
+    /// It asked.
     Asked,
     In,
     /// It asks again then.
@@ -132,10 +141,14 @@ enum Standing {
 struct Pending {
     room: u64,
     number: u64,
-    sent: bool,
+    sent_at: Option<Instant>,
 }
 
 impl Pending {
+    fn may_be_given_up(&self) -> bool {
+        self.sent_at.is_some_and(|at| at.elapsed() >= GIVEN_UP)
+    }
+
     fn nonce(&self, uid: u64) -> String {
         format!("{uid}-{}", self.number)
     }
@@ -165,8 +178,11 @@ impl State {
                 for place in self.rooms.values_mut() {
                     place.standing = Standing::Out;
                 }
+                // What may have been given up, while what follows it was written, is not
+                // tried again: that would be another order.
+                self.outbox.retain(|pending| !pending.may_be_given_up());
                 for pending in &mut self.outbox {
-                    pending.sent = false;
+                    pending.sent_at = None;
                 }
                 if self.connection(&mut socket).await.is_ok() {
                     self.compare();
@@ -208,7 +224,7 @@ impl State {
                 self.outbox.push_back(Pending {
                     room: self.world.number(1, ROOMS),
                     number: self.written,
-                    sent: false,
+                    sent_at: None,
                 });
             }
             // It does something else, and does not read.
@@ -228,6 +244,7 @@ impl State {
                 _ => continue,
             }
             place.standing = Standing::Asked;
+            place.asked = place.last;
             let command = Command::Subscribe {
                 room: RoomId::new(room).unwrap(),
                 after: Some(Seq(place.last)),
@@ -241,10 +258,10 @@ impl State {
     async fn send_messages(&mut self, socket: &mut Socket) -> Result<(), Over> {
         for pending in &mut self.outbox {
             let inside = self.rooms[&pending.room].standing == Standing::In;
-            if pending.sent || !inside {
+            if pending.sent_at.is_some() || !inside {
                 continue;
             }
-            pending.sent = true;
+            pending.sent_at = Some(Instant::now());
             let text = pending.number.to_string();
             let command = Command::Message {
                 room: RoomId::new(pending.room),
@@ -299,10 +316,11 @@ impl State {
         let epoch = place.epoch.unwrap();
         self.world
             .check_event(self.uid, room, epoch, seq, &event.text);
-        if place.standing == Standing::Asked {
+        assert_eq!(seq, place.next, "user {} in room {room}", self.uid);
+        place.next += 1;
+        if seq <= place.last {
             return;
         }
-        assert_eq!(seq, place.last + 1, "user {} in room {room}", self.uid);
         place.last = seq;
         place.has.insert(seq, event.text.clone());
         self.report.events += 1;
@@ -319,18 +337,21 @@ impl State {
         if entered.reset {
             assert_ne!(place.epoch, Some(epoch), "nothing was restored");
             self.report.resets += 1;
+            place.asked = newest;
             place.last = newest;
             place.has.clear();
         } else {
             assert!(place.epoch.is_none_or(|before| before == epoch));
-            assert!(place.last <= head);
-            assert_eq!(entered.truncated, place.last < newest);
+            assert!(place.asked <= head);
+            assert_eq!(entered.truncated, place.asked < newest);
             if entered.truncated {
                 // The rest is to be had by HTTP.
                 self.report.truncated += 1;
-                place.last = newest;
+                place.asked = newest;
+                place.last = place.last.max(newest);
             }
         }
+        place.next = place.asked + 1;
         self.report.resumed += u64::from(place.last > 0);
         place.epoch = Some(epoch);
         place.standing = Standing::In;
@@ -372,7 +393,7 @@ impl State {
         // What others follow cannot be sent again without changing the order.
         if fault.retryable && alone {
             self.outbox.push_back(Pending {
-                sent: false,
+                sent_at: None,
                 ..pending
             });
         }

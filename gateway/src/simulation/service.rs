@@ -88,34 +88,45 @@ impl Replica {
         log.events.iter().skip(after).take(PAGE).cloned().collect()
     }
 
-    /// Serves a stream of posts; `None` where it dies without a word.
+    /// Serves a stream of posts until it ends. What was not written then is written no
+    /// more: its gateway sends it again, here or elsewhere.
     async fn serve(
         self,
-        mut posts: Streaming<PostBatch>,
+        posts: Streaming<PostBatch>,
+        answers: mpsc::Sender<Result<PostAnswers, Status>>,
+    ) {
+        let (queue, waiting) = mpsc::channel(1_024);
+        tokio::select! {
+            biased;
+            () = read(posts, queue) => {}
+            _ = self.work(waiting, answers) => {}
+        }
+    }
+
+    /// Writes posts, in order; `None` where it dies without a word.
+    async fn work(
+        &self,
+        mut waiting: mpsc::Receiver<(Post, Instant)>,
         answers: mpsc::Sender<Result<PostAnswers, Status>>,
     ) -> Option<()> {
-        let opened = Instant::now();
-        while let Ok(Some(batch)) = posts.message().await {
-            let sent_at = opened + Duration::from_millis(batch.sent_ms);
-            for post in batch.posts {
-                self.takes().await.ok()?;
-                if Instant::now() >= sent_at + Duration::from_millis(post.patience_ms.into()) {
-                    return None;
-                }
-                let outcome = self.write(&post);
-                if self.world.chance(1) {
-                    return None;
-                }
-                let answer = PostAnswer {
-                    id: post.id,
-                    outcome: Some(outcome),
-                };
-                let message = PostAnswers {
-                    answers: vec![answer],
-                    bus_down: self.world.chance(2),
-                };
-                answers.send(Ok(message)).await.ok()?;
+        while let Some((post, sent_at)) = waiting.recv().await {
+            self.takes().await.ok()?;
+            if Instant::now() >= sent_at + Duration::from_millis(post.patience_ms.into()) {
+                return None;
             }
+            let outcome = self.write(&post);
+            if self.world.chance(1) {
+                return None;
+            }
+            let answer = PostAnswer {
+                id: post.id,
+                outcome: Some(outcome),
+            };
+            let message = PostAnswers {
+                answers: vec![answer],
+                bus_down: self.world.chance(2),
+            };
+            answers.send(Ok(message)).await.ok()?;
         }
         Some(())
     }
@@ -138,6 +149,19 @@ impl Replica {
                     code: u32::try_from(i32::from(status.code())).unwrap(),
                     detail: status.message().to_owned(),
                 })
+            }
+        }
+    }
+}
+
+/// Reads posts until their stream ends.
+async fn read(mut posts: Streaming<PostBatch>, queue: mpsc::Sender<(Post, Instant)>) {
+    let opened = Instant::now();
+    while let Ok(Some(batch)) = posts.message().await {
+        let sent_at = opened + Duration::from_millis(batch.sent_ms);
+        for post in batch.posts {
+            if queue.send((post, sent_at)).await.is_err() {
+                return;
             }
         }
     }
