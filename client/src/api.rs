@@ -215,6 +215,16 @@ impl Api {
         self.act("/leave", json!({ "RoomID": room })).await
     }
 
+    /// `PUT /kick`: ends the membership of `uid`.
+    ///
+    /// # Errors
+    /// `permission_denied` when the caller does not stand above `uid`, `not_found`,
+    /// `conflict` when `uid` is no member.
+    pub async fn kick(&self, room: RoomId, uid: Uid) -> Result<()> {
+        self.act("/kick", json!({ "RoomID": room, "UID": uid }))
+            .await
+    }
+
     /// `GET /rooms`: the caller's, ascending.
     ///
     /// # Errors

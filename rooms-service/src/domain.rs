@@ -150,13 +150,23 @@ pub enum Wish {
         /// Who leaves.
         uid: Uid,
     },
+    /// `by` ends the membership of `uid`.
+    Kick {
+        /// Who kicks.
+        by: Uid,
+        /// Whom.
+        uid: Uid,
+    },
 }
 
 impl Wish {
     /// Whose membership it is about.
     pub const fn subject(self) -> Uid {
         match self {
-            Self::Join { uid } | Self::Invite { uid, .. } | Self::Leave { uid } => uid,
+            Self::Join { uid }
+            | Self::Invite { uid, .. }
+            | Self::Leave { uid }
+            | Self::Kick { uid, .. } => uid,
         }
     }
 
@@ -164,7 +174,7 @@ impl Wish {
     pub const fn actor(self) -> Uid {
         match self {
             Self::Join { uid } | Self::Leave { uid } => uid,
-            Self::Invite { by, .. } => by,
+            Self::Invite { by, .. } | Self::Kick { by, .. } => by,
         }
     }
 
@@ -172,7 +182,7 @@ impl Wish {
     pub const fn kind(self) -> ChangeKind {
         match self {
             Self::Join { .. } | Self::Invite { .. } => ChangeKind::Join,
-            Self::Leave { .. } => ChangeKind::Leave,
+            Self::Leave { .. } | Self::Kick { .. } => ChangeKind::Leave,
         }
     }
 }
@@ -221,6 +231,9 @@ pub enum Refusal {
     /// Only the owner may do this.
     #[error("only the room's owner may invite")]
     NotOwner,
+    /// One kicks only who stands below oneself.
+    #[error("only one who stands above a member may kick him")]
+    NotAbove,
     /// The room would be left to members without an owner.
     #[error("the owner cannot leave while there are other members")]
     OwnerStays,
@@ -241,15 +254,26 @@ pub fn decide(wish: Wish, facts: &Facts) -> Result<Decision, Refusal> {
             unfinished.ok_or(Refusal::Already)
         }
         Wish::Join { .. } if facts.is_private => Err(Refusal::Private),
+        Wish::Kick { .. } if !may_kick(facts.actor, facts.subject) => Err(Refusal::NotAbove),
+        Wish::Kick { .. } if facts.subject.is_none() => unfinished.ok_or(Refusal::NotMember),
         Wish::Leave { .. } if facts.subject.is_none() => unfinished.ok_or(Refusal::NotMember),
         Wish::Leave { .. } if facts.subject == Some(Role::Owner) && facts.others => {
             Err(Refusal::OwnerStays)
         }
-        Wish::Leave { .. } => Ok(Decision::Take(None)),
+        Wish::Leave { .. } | Wish::Kick { .. } => Ok(Decision::Take(None)),
         // Who made a room and was the last to leave it comes back as its owner: nobody
         // else could ever invite.
         Wish::Join { .. } if facts.heir => Ok(Decision::Take(Some(Role::Owner))),
         Wish::Join { .. } | Wish::Invite { .. } => Ok(Decision::Take(Some(Role::Member))),
+    }
+}
+
+/// Whether an actor stands above a subject, who may be no member any more.
+fn may_kick(actor: Option<Role>, subject: Option<Role>) -> bool {
+    match actor {
+        Some(Role::Owner) => subject != Some(Role::Owner),
+        Some(Role::Admin) => matches!(subject, Some(Role::Member) | None),
+        Some(Role::Member) | None => false,
     }
 }
 
@@ -322,6 +346,31 @@ mod tests {
             };
             assert_eq!(decide(join, &facts), Ok(Decision::Take(Some(role))));
         }
+    }
+
+    #[test]
+    fn one_kicks_who_stands_below() {
+        let kick = Wish::Kick { by: ANN, uid: BOB };
+        let roles = [
+            None,
+            Some(Role::Member),
+            Some(Role::Admin),
+            Some(Role::Owner),
+        ];
+        for (rank, actor) in roles.into_iter().enumerate() {
+            for (below, subject) in roles.into_iter().enumerate() {
+                let expected = match subject {
+                    _ if rank < 2 || rank <= below => Err(Refusal::NotAbove),
+                    None => Err(Refusal::NotMember),
+                    Some(_) => Ok(Decision::Take(None)),
+                };
+                let decided = decide(kick, &facts(actor, subject));
+                assert_eq!(decided, expected, "{actor:?} kicks {subject:?}");
+            }
+        }
+        let mut gone = facts(Some(Role::Owner), None);
+        gone.pending = Some(pending(ChangeKind::Leave, ANN));
+        assert!(matches!(decide(kick, &gone), Ok(Decision::Unfinished(_))));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use base::{Error, RoomId, RoomName, Uid};
 use proto::rooms::rooms_server::Rooms;
 use proto::rooms::{
     CreateReply, CreateRequest, InfoRequest, InviteReply, InviteRequest, JoinReply, JoinRequest,
-    LeaveReply, LeaveRequest, ListReply, ListRequest, MembershipReply, MembershipRequest,
+    KickReply, KickRequest, LeaveReply, LeaveRequest, ListReply, ListRequest, MembershipReply,
+    MembershipRequest,
 };
 use runtime::{Call, status};
 use tonic::{Request, Response, Status};
@@ -63,6 +64,17 @@ impl Rooms for Grpc {
             Ok(LeaveReply {})
         };
         answer(left.await)
+    }
+
+    async fn kick(&self, request: Request<KickRequest>) -> Result<Response<KickReply>, Status> {
+        let call = Call::of(&request);
+        let KickRequest { room_id, uid } = request.into_inner();
+        let kicked = async {
+            let (room, uid) = (RoomId::try_from(room_id)?, Uid::try_from(uid)?);
+            self.0.kick(&call, room, uid).await?;
+            Ok(KickReply {})
+        };
+        answer(kicked.await)
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListReply>, Status> {

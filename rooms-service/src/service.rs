@@ -88,6 +88,15 @@ impl Service {
         self.change(call, room, Wish::Leave { uid }).await
     }
 
+    /// Ends the membership of `uid`, by the acting user's word.
+    pub(crate) async fn kick(&self, call: &Call, room: RoomId, uid: Uid) -> base::Result<()> {
+        let by = call.acting()?;
+        if by == uid {
+            return Err(Error::invalid("UID", "is your own; leave the room instead"));
+        }
+        self.change(call, room, Wish::Kick { by, uid }).await
+    }
+
     /// The acting user's rooms, ascending.
     pub(crate) async fn list(&self, call: &Call) -> base::Result<Vec<RoomId>> {
         Ok(self.0.views.rooms_of(call.acting()?).await?)
@@ -260,7 +269,7 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let code = match refusal {
             Refusal::NoRoom => Code::NotFound,
-            Refusal::Private | Refusal::NotOwner => Code::PermissionDenied,
+            Refusal::Private | Refusal::NotOwner | Refusal::NotAbove => Code::PermissionDenied,
             Refusal::Already | Refusal::NotMember | Refusal::OwnerStays => Code::Conflict,
         };
         Self::new(code, refusal.to_string())

@@ -203,6 +203,29 @@ impl InviteRequest {
     }
 }
 
+/// `PUT /kick`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KickRequest {
+    /// The room.
+    pub room_id: RoomId,
+    /// Who is a member of it no more.
+    pub uid: Uid,
+}
+
+impl KickRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let fields = Fields::parse(&["RoomID", "UID"], body)?;
+        Ok(Self {
+            room_id: fields.id(0)?,
+            uid: fields.id(1)?,
+        })
+    }
+}
+
 /// `GET /messages/{RoomID}`: which page of the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryQuery {

@@ -69,6 +69,8 @@ impl Status {
     pub const JOINED: Self = Self::of("joined");
     /// The answer of `PUT /invite`.
     pub const INVITED: Self = Self::of("invited");
+    /// The answer of `PUT /kick`.
+    pub const KICKED: Self = Self::of("kicked");
     /// The answer of `PUT /leave`.
     pub const LEFT: Self = Self::of("left");
 

@@ -7,7 +7,7 @@ use http::StatusCode;
 use proto::rooms::rooms_client::RoomsClient;
 use proto::rooms::{self, InfoRequest, ListRequest};
 use runtime::Channel;
-use wire::request::{CreateRoomRequest, InviteRequest, JoinRequest, LeaveRequest};
+use wire::request::{CreateRoomRequest, InviteRequest, JoinRequest, KickRequest, LeaveRequest};
 use wire::response::{Room, RoomCreated, RoomIds, Status};
 
 use super::accounts;
@@ -80,6 +80,22 @@ pub(super) async fn invite(
     let request = caller.call.request(message);
     caller.call.wait(rooms(&gateway).invite(request)).await?;
     Ok(Json(Status::INVITED))
+}
+
+/// `PUT /kick`
+pub(super) async fn kick(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Body(body): Body,
+) -> Answer<Json<Status>> {
+    let KickRequest { room_id, uid } = KickRequest::parse(&body)?;
+    let message = rooms::KickRequest {
+        room_id: room_id.get(),
+        uid: uid.get(),
+    };
+    let request = caller.call.request(message);
+    caller.call.wait(rooms(&gateway).kick(request)).await?;
+    Ok(Json(Status::KICKED))
 }
 
 /// `GET /rooms`

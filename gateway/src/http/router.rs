@@ -32,6 +32,7 @@ pub(super) fn build(gateway: Gateway) -> Router {
         .route("/join", put(rooms::join))
         .route("/leave", put(rooms::leave))
         .route("/invite", put(rooms::invite))
+        .route("/kick", put(rooms::kick))
         .route("/rooms", get(rooms::list))
         .route("/room/{room}", get(rooms::info))
         .route("/rooms/{room}/events", get(events::page))

@@ -12,6 +12,9 @@ use rand::{Rng, SeedableRng};
 
 use super::bus::SimBus;
 
+/// An author who has no connection here.
+const ELSEWHERE: u64 = 1_000;
+
 /// One room.
 #[derive(Default)]
 pub(super) struct Log {
@@ -150,7 +153,7 @@ impl World {
             Kind::Message
         };
         let events = self.room(room, |log| {
-            let add = |_| log.add(room, kind, 1_000, "from elsewhere".into());
+            let add = |_| log.add(room, kind, ELSEWHERE, "from elsewhere".into());
             (0..count).map(add).collect::<Vec<_>>()
         });
         self.bus.publish(events.unwrap());
@@ -237,7 +240,8 @@ impl World {
     }
 
     /// Everything acknowledged is there once, and one author's messages are in the order
-    /// in which he wrote them.
+    /// in which he wrote them. Of one who was out for a while that is not to be told: what
+    /// was refused to him then, and he did not hear it, he may say again later.
     pub(super) fn check_order(&self) {
         for (room, log) in self.logs().iter() {
             for (uid, nonce, seq) in &log.acked {
@@ -249,8 +253,13 @@ impl World {
                 );
             }
             let mut newest: BTreeMap<u64, u64> = BTreeMap::new();
+            let mut was_out = BTreeSet::new();
             for event in &log.events {
-                if event.uid == 1_000 || event.text.is_empty() {
+                if event.kind == Kind::Leave as u32 {
+                    was_out.insert(event.uid);
+                }
+                let elsewhere = event.uid == ELSEWHERE || event.text.is_empty();
+                if elsewhere || was_out.contains(&event.uid) {
                     continue;
                 }
                 let number: u64 = event.text.parse().unwrap();

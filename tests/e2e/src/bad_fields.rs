@@ -190,7 +190,7 @@ scenarios! {
         let room = ann.room().await;
         for bad in NO_IDS {
             let body = format!(r#"{{"RoomID":{bad},"UID":1}}"#);
-            for path in ["/join", "/leave", "/invite"] {
+            for path in ["/join", "/leave", "/invite", "/kick"] {
                 names(ann.api(), Method::PUT, path, body.as_str(), "RoomID").await;
             }
             let body = format!(r#"{{"RoomID":{room},"UID":{bad}}}"#);

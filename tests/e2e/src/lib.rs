@@ -18,10 +18,13 @@ mod bad_input;
 mod bad_tokens;
 mod chat;
 mod conventions;
+mod kicks;
 mod limits;
 mod membership;
 mod messages;
+mod nonces;
 #[cfg(feature = "distributed")]
 mod resilience;
 mod restarts;
+mod resume;
 mod rooms;
