@@ -14,6 +14,7 @@ pub mod store;
 mod writer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{Clock, SystemClock};
 use bus::Bus;
@@ -63,6 +64,21 @@ impl Ports {
             clock: Arc::new(SystemClock),
         }
     }
+}
+
+/// Begins a new life of all logs, after a restore from backup: clients that hold more
+/// than the backup has are told to start afresh, and gateways that ran through the restore
+/// let go of what they knew. Says so in words.
+///
+/// # Errors
+/// When the logs are not to be had within a minute.
+pub async fn new_epoch(store: &dyn Store, lifecycle: &Lifecycle) -> base::Result<String> {
+    lifecycle
+        .health()
+        .await_ready(Duration::from_mins(1))
+        .await?;
+    let epoch = store.begin_epoch().await?;
+    Ok(format!("all logs are in epoch {} now", epoch.0))
 }
 
 /// The service, ready to be served or embedded.

@@ -2,10 +2,21 @@
 
 use std::process::ExitCode;
 
-use message_service::{Config, Ports, build};
+use message_service::store::postgres::PostgresStore;
+use message_service::{Config, Ports, build, new_epoch};
 
 fn main() -> ExitCode {
-    runtime::service(|config: Config, lifecycle| async move {
+    let after_restore = runtime::Task {
+        flag: "new-epoch",
+        help: "After a restore from backup: begin a new life of all logs, and exit",
+        perform: |config: Config, lifecycle| {
+            Box::pin(async move {
+                let store = PostgresStore::connect(&config.postgres, "message", &lifecycle)?;
+                new_epoch(&store, &lifecycle).await
+            })
+        },
+    };
+    runtime::service_with(after_restore, |config: Config, lifecycle| async move {
         let ports = Ports::connect(&config, &lifecycle)?;
         let routes = build(&config.writing, ports, &lifecycle);
         let process = &config.process;

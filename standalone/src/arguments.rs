@@ -33,6 +33,10 @@ pub struct Arguments {
     /// Log JSON, one object a line.
     #[arg(long)]
     pub log_json: bool,
+    /// After a restore from backup, before anything is started on it: begin a new life of
+    /// all logs, so that clients which have more than the backup are told, and exit.
+    #[arg(long)]
+    pub new_epoch: bool,
     /// Ask the running process whether it is ready; exit 0 or 1.
     #[arg(long)]
     pub health: bool,

@@ -13,4 +13,4 @@ mod system;
 mod originals;
 
 pub use arguments::{Arguments, Options, announce};
-pub use system::{Running, start};
+pub use system::{Running, new_epoch, start};

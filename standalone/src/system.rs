@@ -86,7 +86,7 @@ pub async fn start(options: &Options, lifecycle: &Lifecycle) -> base::Result<Run
         messages,
         bus,
     };
-    ready(lifecycle).await?;
+    lifecycle.health().await_ready(READY).await?;
     let mut config: gateway::Config = system.config()?;
     config.http.listen = options.listen;
     config.limits.enabled &= options.limits;
@@ -96,6 +96,30 @@ pub async fn start(options: &Options, lifecycle: &Lifecycle) -> base::Result<Run
         lifecycle: lifecycle.clone(),
         _lock: lock,
     })
+}
+
+/// Begins a new life of all logs, after a restore from backup; see
+/// [`message_service::new_epoch`]. Nothing else may run on the data.
+///
+/// # Errors
+/// When the data cannot be used, or another process uses it.
+pub async fn new_epoch(options: &Options, lifecycle: &Lifecycle) -> base::Result<String> {
+    make_folder(&options.data)?;
+    let _lock = match &options.database {
+        Some(url) => {
+            lock::postgres(url, &random_name()?, lifecycle).await?;
+            None
+        }
+        None => Some(lock::folder(&options.data)?),
+    };
+    let system = Parts {
+        options,
+        environment: config::environment(),
+        token: own_token()?,
+        lifecycle,
+    };
+    let store = system.log_store().await?;
+    message_service::new_epoch(store.as_ref(), lifecycle).await
 }
 
 struct Parts<'a> {
@@ -109,27 +133,27 @@ impl Parts<'_> {
     async fn messages(&self) -> base::Result<(Channel, Arc<dyn bus::Bus>)> {
         let config: message_service::Config = self.config()?;
         let bus: Arc<dyn bus::Bus> = MemoryBus::new();
-        let postgres = self.database();
-        let writing = if postgres.is_some() {
+        let writing = if self.options.database.is_some() {
             config.writing
         } else {
             Writing::single()
         };
-        let store: Arc<dyn LogStore> = if let Some(postgres) = postgres {
-            Arc::new(PostgresStore::connect(
-                &postgres,
-                "message",
-                self.lifecycle,
-            )?)
-        } else {
-            Arc::new(SqliteStore::open(&self.options.data.join("message.db")).await?)
-        };
-        let ports = message_service::Ports::new(store, Arc::clone(&bus));
+        let ports = message_service::Ports::new(self.log_store().await?, Arc::clone(&bus));
         let routes = message_service::build(&writing, ports, self.lifecycle);
         Ok((
             Channel::in_process(routes, &self.token, self.lifecycle)?,
             bus,
         ))
+    }
+
+    async fn log_store(&self) -> base::Result<Arc<dyn LogStore>> {
+        Ok(match self.database() {
+            Some(postgres) => {
+                let store = PostgresStore::connect(&postgres, "message", self.lifecycle)?;
+                Arc::new(store)
+            }
+            None => Arc::new(SqliteStore::open(&self.options.data.join("message.db")).await?),
+        })
     }
 
     async fn users(&self) -> base::Result<Channel> {
@@ -201,17 +225,4 @@ fn make_folder(data: &Path) -> base::Result<()> {
         .mode(0o700)
         .create(data);
     made.map_err(|error| Error::invalid("data", format!("{}: {error}", data.display())))
-}
-
-async fn ready(lifecycle: &Lifecycle) -> base::Result<()> {
-    let poll = async {
-        let mut tick = tokio::time::interval(Duration::from_millis(5));
-        while !lifecycle.health().ready() {
-            tick.tick().await;
-        }
-    };
-    tokio::time::timeout(READY, poll).await.map_err(|_| {
-        let missing = format!("{:?}", lifecycle.health().missing());
-        Error::unavailable("a part did not come up in time", missing)
-    })
 }

@@ -5,9 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base::Error;
 
 /// Why a part is down of which nothing has been heard yet.
 const NOT_YET: &str = "not yet up";
+/// How often it is looked whether all is there.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The parts a process needs, and its aids. It is ready when each part is up.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +28,23 @@ struct State {
 }
 
 impl Health {
+    /// Waits until everything that is needed is there.
+    ///
+    /// # Errors
+    /// `unavailable`, naming what is missing, when that takes longer than `patience`.
+    pub async fn await_ready(&self, patience: Duration) -> base::Result<()> {
+        let looking = async {
+            let mut look = tokio::time::interval(LOOK);
+            while !self.ready() {
+                look.tick().await;
+            }
+        };
+        tokio::time::timeout(patience, looking).await.map_err(|_| {
+            let missing = format!("{:?}", self.missing());
+            Error::unavailable("a part did not come up in time", missing)
+        })
+    }
+
     /// Names a part, without which the process is not ready; it is down until it says
     /// otherwise.
     pub fn part(&self, name: impl Into<String>) -> Part {

@@ -29,7 +29,7 @@ pub use channel::Channel;
 pub use guard::Guard;
 pub use health::{Health, Part};
 pub use lifecycle::Lifecycle;
-pub use process::{Startup, ask_health, run, service};
+pub use process::{Startup, Task, ask_health, perform, run, service, service_with};
 pub use replicas::Replicas;
 pub use server::serve;
 pub use store::StoreError;

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use base::Error;
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
@@ -46,17 +47,70 @@ where
     type Starting = S;
 }
 
+/// Something that an operator has a service do once, instead of serving.
+pub struct Task<C> {
+    /// What asks for it on the command line, without the dashes.
+    pub flag: &'static str,
+    /// What `--help` says of it.
+    pub help: &'static str,
+    /// Does it, and says in words what came of it.
+    pub perform: fn(C, Lifecycle) -> BoxFuture<'static, base::Result<String>>,
+}
+
 /// Runs a service from its command line to its end.
 pub fn service<C: ServiceConfig>(start: impl Startup<C>) -> ExitCode {
-    let arguments = Arguments::parse();
+    service_with(None, start)
+}
+
+/// As [`service`], for one that can be asked for a task too.
+pub fn service_with<C: ServiceConfig>(
+    task: impl Into<Option<Task<C>>>,
+    start: impl Startup<C>,
+) -> ExitCode {
+    let mut command = Arguments::command();
+    let task = task.into();
+    if let Some(task) = &task {
+        let flag = clap::Arg::new(task.flag).long(task.flag).help(task.help);
+        command = command.arg(flag.action(clap::ArgAction::SetTrue));
+    }
+    let matches = command.get_matches();
+    let task = task.filter(|task| matches.get_flag(task.flag));
+    let arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
     let environment = config::environment();
     let outcome =
-        config::load::<C>(arguments.config.as_deref(), &environment).and_then(|loaded| match () {
-            () if arguments.check_config => show(&loaded),
-            () if arguments.health => health(loaded.config.process().admin.listen),
-            () => serve(loaded, start),
-        });
+        config::load::<C>(arguments.config.as_deref(), &environment).and_then(
+            |loaded| match task {
+                _ if arguments.check_config => show(&loaded),
+                _ if arguments.health => health(loaded.config.process().admin.listen),
+                Some(task) => telemetry::start_logs(&loaded.config.process().log).and_then(|()| {
+                    finish_task(async move |lifecycle| {
+                        (task.perform)(loaded.config, lifecycle).await
+                    })
+                }),
+                None => serve(loaded, start),
+            },
+        );
     exit(C::NAME, outcome)
+}
+
+/// Has a process do one thing, whose words go to standard output, and end.
+pub fn perform(
+    name: &'static str,
+    task: impl AsyncFnOnce(Lifecycle) -> base::Result<String>,
+) -> ExitCode {
+    exit(name, finish_task(task))
+}
+
+fn finish_task(task: impl AsyncFnOnce(Lifecycle) -> base::Result<String>) -> base::Result<()> {
+    on_runtime(async move {
+        let lifecycle = Lifecycle::new();
+        let said = task(lifecycle.clone()).await?;
+        lifecycle.stop(Duration::from_secs(1)).await;
+        writeln!(std::io::stdout(), "{said}").map_err(Error::internal)
+    })
 }
 
 fn exit(name: &str, outcome: base::Result<()>) -> ExitCode {

@@ -26,5 +26,6 @@ mod nonces;
 #[cfg(feature = "distributed")]
 mod resilience;
 mod restarts;
+mod restore;
 mod resume;
 mod rooms;

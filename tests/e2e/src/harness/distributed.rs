@@ -77,6 +77,23 @@ impl Dev {
         self.deploy("down", name).await;
     }
 
+    /// Begins a new life of the logs, as an operator does after a restore.
+    pub(crate) async fn new_epoch(&self) {
+        let binary = PathBuf::from(self.kept("settings", "BIN_DIR")).join("message-service");
+        let secret = |key| self.kept("secrets", key);
+        let postgres = format!("127.0.0.1:{}", self.port(25432));
+        let (host, port) = postgres.split_once(':').unwrap();
+        run(Command::new(binary)
+            .arg("--new-epoch")
+            .env("SERVICE_TOKEN", secret("SERVICE_TOKEN"))
+            .env("POSTGRES_USER", "parley")
+            .env("POSTGRES_PASSWORD", secret("POSTGRES_PASSWORD"))
+            .env("POSTGRES_DB", "parley")
+            .env("PARLEY_MESSAGE__POSTGRES__HOST", host)
+            .env("PARLEY_MESSAGE__POSTGRES__PORT", port))
+        .await;
+    }
+
     /// Waits until every process is ready and does without nothing, on its own word.
     ///
     /// # Panics

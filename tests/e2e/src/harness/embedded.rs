@@ -14,12 +14,7 @@ pub(crate) struct Embedded {
 impl Embedded {
     /// Starts a system on `data`, ready to be asked when this returns.
     pub(crate) async fn start(data: &Path, listen: SocketAddr, limits: bool) -> Self {
-        let options = standalone::Options {
-            data: data.to_owned(),
-            listen,
-            limits,
-            database: None,
-        };
+        let options = options(data, listen, limits);
         let lifecycle = runtime::Lifecycle::new();
         Self {
             running: standalone::start(&options, &lifecycle).await.unwrap(),
@@ -35,6 +30,22 @@ impl Embedded {
     pub(crate) async fn stop(self) {
         self.running.stop().await;
     }
+}
+
+fn options(data: &Path, listen: SocketAddr, limits: bool) -> standalone::Options {
+    standalone::Options {
+        data: data.to_owned(),
+        listen,
+        limits,
+        database: None,
+    }
+}
+
+/// Begins a new life of the logs in `data`, which no system runs on.
+pub(crate) async fn new_epoch(data: &Path) {
+    let lifecycle = runtime::Lifecycle::new();
+    let options = options(data, any_port(), false);
+    standalone::new_epoch(&options, &lifecycle).await.unwrap();
 }
 
 /// The system that scenarios share, without rate limits. It lives as long as the process.

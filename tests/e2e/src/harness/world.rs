@@ -1,6 +1,6 @@
 //! A system as a scenario sees it: two gateways to choose from, users to be had.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use client::Api;
 use tempfile::TempDir;
@@ -113,6 +113,43 @@ impl World {
         }
     }
 
+    /// Copies the data of an own embedded system, which does not run meanwhile.
+    ///
+    /// # Panics
+    /// When the system is not embedded and the scenario's own.
+    pub(crate) async fn back_up(&mut self) {
+        self.while_stopped(async |data| copy_files(data, &data.join("backup")))
+            .await;
+    }
+
+    /// Puts back what [`World::back_up`] copied, as an operator would.
+    ///
+    /// # Panics
+    /// As [`World::back_up`].
+    pub(crate) async fn restore_with_new_epoch(&mut self) {
+        self.while_stopped(async |data| {
+            copy_files(&data.join("backup"), data);
+            embedded::new_epoch(data).await;
+        })
+        .await;
+    }
+
+    async fn while_stopped(&mut self, work: impl AsyncFnOnce(&Path)) {
+        let Place::OwnEmbedded {
+            data,
+            limits,
+            system,
+        } = &mut self.place
+        else {
+            panic!("only an own embedded system has data to work on");
+        };
+        let running = system.take().unwrap();
+        let listen = running.addr();
+        running.stop().await;
+        work(data.path()).await;
+        *system = Some(Embedded::start(data.path(), listen, *limits).await);
+    }
+
     /// Ends an own system when the scenario is through with it.
     pub(crate) async fn stop(self) {
         if let Place::OwnEmbedded {
@@ -153,6 +190,22 @@ impl World {
             #[cfg(feature = "distributed")]
             Place::SharedDistributed | Place::OwnGateway(_) => Dev::from_env().secrets_file(),
         }
+    }
+}
+
+/// Makes the files of `to` those of `from`.
+fn copy_files(from: &Path, to: &Path) {
+    let files = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.is_file()).collect()
+    };
+    std::fs::create_dir_all(to).unwrap();
+    for old in files(to) {
+        std::fs::remove_file(old).unwrap();
+    }
+    for file in files(from) {
+        std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
     }
 }
 
