@@ -10,9 +10,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use wire::event::EventsPage;
 use wire::response::{
-    Entry, LoggedIn, Posted, Profile, Registered, Room, RoomCreated, RoomIds, Status,
+    Entry, LoggedIn, Posted, Profile, Registered, Room, RoomCreated, RoomIds, Session, SessionList,
+    Status, Ticket,
 };
-use wire::{Epoch, RoomId, Seq, Uid};
+use wire::{Epoch, RoomId, Seq, SessionId, Uid};
 
 use crate::{Error, Refusal, Result, Socket, TokenIn};
 
@@ -150,6 +151,78 @@ impl Api {
 
     async fn open_session(&self, body: Value) -> Result<LoggedIn> {
         self.call(Method::PUT, "/login", Some(body)).await
+    }
+
+    /// `POST /refresh`: a new pair for a refresh token, which is good no more. With a `key`
+    /// it is safe to repeat for a minute.
+    ///
+    /// # Errors
+    /// `unauthenticated` when the token is not valid; one that was used before ends its
+    /// session.
+    pub async fn refresh(&self, refresh_token: &str, key: Option<&str>) -> Result<LoggedIn> {
+        let mut headers = HeaderMap::new();
+        if let Some(key) = key {
+            let key = http::HeaderValue::from_str(key);
+            let key = key.map_err(|error| Error::Usage(format!("key: {error}")))?;
+            headers.insert("idempotency-key", key);
+        }
+        let body = json!({ "RefreshToken": refresh_token });
+        self.call_with(Method::POST, "/refresh", headers, Some(body))
+            .await
+    }
+
+    /// `POST /logout`: ends the caller's session.
+    ///
+    /// # Errors
+    /// `unauthenticated`.
+    pub async fn logout(&self) -> Result<()> {
+        let _: Status = self.call(Method::POST, "/logout", None).await?;
+        Ok(())
+    }
+
+    /// `GET /sessions`: the caller's, newest first.
+    ///
+    /// # Errors
+    /// `unauthenticated`.
+    pub async fn sessions(&self) -> Result<Vec<Session>> {
+        let answer: SessionList = self.call(Method::GET, "/sessions", None).await?;
+        Ok(answer.sessions)
+    }
+
+    /// `DELETE /sessions/{SessionID}`
+    ///
+    /// # Errors
+    /// `not_found` when it is none of the caller's that lives.
+    pub async fn end_session(&self, session: SessionId) -> Result<()> {
+        let path = format!("/sessions/{session}");
+        let _: Status = self.call(Method::DELETE, &path, None).await?;
+        Ok(())
+    }
+
+    /// `DELETE /sessions`: ends all of the caller's sessions but this one.
+    ///
+    /// # Errors
+    /// `unauthenticated`.
+    pub async fn end_other_sessions(&self) -> Result<()> {
+        let _: Status = self.call(Method::DELETE, "/sessions", None).await?;
+        Ok(())
+    }
+
+    /// `PUT /change-password`: ends all of the caller's sessions but this one.
+    ///
+    /// # Errors
+    /// `permission_denied` when the old password is wrong.
+    pub async fn change_password(&self, old: &str, new: &str) -> Result<()> {
+        let body = json!({ "OldPassword": old, "NewPassword": new });
+        self.act("/change-password", body).await
+    }
+
+    /// `POST /ws-ticket`: what opens one WebSocket within 30 s.
+    ///
+    /// # Errors
+    /// `unauthenticated`.
+    pub async fn ticket(&self) -> Result<Ticket> {
+        self.call(Method::POST, "/ws-ticket", None).await
     }
 
     /// `GET /profile`: the caller's own.
@@ -358,7 +431,16 @@ impl Api {
         path: &str,
         body: Option<Value>,
     ) -> Result<T> {
-        let mut headers = HeaderMap::new();
+        self.call_with(method, path, HeaderMap::new(), body).await
+    }
+
+    async fn call_with<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        mut headers: HeaderMap,
+        body: Option<Value>,
+    ) -> Result<T> {
         if body.is_some() {
             let json = http::HeaderValue::from_static("application/json");
             headers.insert(http::header::CONTENT_TYPE, json);

@@ -51,8 +51,24 @@ impl Socket {
     /// # Errors
     /// [`Error::Refused`] when the server refuses the upgrade.
     pub async fn connect(api: &Api, token_in: TokenIn) -> Result<Self> {
+        let token = api.token().unwrap_or_default();
+        match token_in {
+            TokenIn::Header => Self::start(api, "/ws", token).await,
+            TokenIn::Query => Self::start(api, &format!("/ws?token={token}"), "").await,
+        }
+    }
+
+    /// As [`Socket::connect`], with what [`Api::ticket`] gave in place of a token.
+    ///
+    /// # Errors
+    /// As [`Socket::connect`]; a ticket is good once.
+    pub async fn connect_with_ticket(api: &Api, ticket: &str) -> Result<Self> {
+        Self::start(api, &format!("/ws?ticket={ticket}"), "").await
+    }
+
+    async fn start(api: &Api, path: &str, token: &str) -> Result<Self> {
         let deadline = api.deadline();
-        let raw = timeout(deadline, open(api, token_in))
+        let raw = timeout(deadline, open(api, path, token))
             .await
             .map_err(|_| Error::Deadline)??;
         let mut socket = Self {
@@ -297,15 +313,12 @@ impl Socket {
     }
 }
 
-async fn open(api: &Api, token_in: TokenIn) -> Result<Raw> {
+/// Upgrades at `path`, with `token` in a header unless it is empty.
+async fn open(api: &Api, path: &str, token: &str) -> Result<Raw> {
     let address = api.base().trim_start_matches("http://");
-    let token = api.token().unwrap_or_default();
-    let url = match token_in {
-        TokenIn::Header => format!("ws://{address}/ws"),
-        TokenIn::Query => format!("ws://{address}/ws?token={token}"),
-    };
+    let url = format!("ws://{address}{path}");
     let mut request = url.into_client_request().map_err(refused_upgrade)?;
-    if token_in == TokenIn::Header && !token.is_empty() {
+    if !token.is_empty() {
         let value = http::HeaderValue::from_str(&format!("Bearer {token}"));
         let value = value.map_err(|_| Error::Usage("a token that no header can carry".into()))?;
         request

@@ -15,6 +15,7 @@ mod problem;
 mod rooms;
 mod router;
 mod server;
+mod sessions;
 mod upgrade;
 
 #[cfg(test)]

@@ -4,12 +4,15 @@
 //! and what happens in rooms it hears from the bus and the message-service.
 
 mod config;
+#[cfg(test)]
+mod fakes;
 mod fanout;
 mod http;
 mod limits;
 mod ports;
 mod posts;
 mod resume;
+mod sessions;
 #[cfg(test)]
 mod simulation;
 mod verdicts;
@@ -29,6 +32,7 @@ pub use ports::Ports;
 use fanout::Fanout;
 use limits::Limits;
 use posts::Posts;
+use sessions::Sessions;
 use verdicts::Verdicts;
 
 /// How long a gateway that starts waits for the bus. Without it the logs are read,
@@ -64,6 +68,7 @@ pub(crate) struct Gateway(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) ports: Ports,
+    pub(crate) sessions: Sessions,
     pub(crate) verdicts: Verdicts,
     pub(crate) limits: Limits,
     pub(crate) fanout: Fanout,
@@ -83,13 +88,15 @@ impl Deref for Gateway {
 impl Gateway {
     pub(crate) fn new(config: Config, ports: Ports, lifecycle: &Lifecycle) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let verdicts = Verdicts::new(ports.sessions.clone(), clock);
+        let sessions = Sessions::start(ports.sessions.clone(), lifecycle);
+        let verdicts = Verdicts::new(ports.sessions.clone(), sessions.clone(), clock);
         let limits = Limits::new(&config.limits);
         let fanout = Fanout::start(&ports, lifecycle);
         let outgoing = Posts::start(ports.messages.clone(), &fanout, lifecycle);
         Self(Arc::new(Shared {
             config,
             ports,
+            sessions,
             verdicts,
             limits,
             fanout,

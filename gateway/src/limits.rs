@@ -86,6 +86,11 @@ impl Limits {
         self.take(&self.login_account, key)
     }
 
+    /// One change of a user's password, at the rate of logins into his account.
+    pub(crate) fn change_password(&self, uid: Uid) -> Result<(), Limited> {
+        self.take(&self.login_account, self.hasher.hash_one(uid))
+    }
+
     /// One request by nobody known.
     pub(crate) fn anonymous(&self, from: ClientNet) -> Result<(), Limited> {
         self.take(&self.anonymous, from)

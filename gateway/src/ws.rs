@@ -6,6 +6,7 @@
 //! itself and nobody else.
 
 mod connection;
+mod end;
 mod entering;
 mod link;
 
@@ -17,7 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::Gateway;
 use connection::Connection;
-pub(crate) use link::Link;
+pub(crate) use link::{Ending, Link};
 
 /// Bytes read from a socket at once: small, as most connections are quiet.
 const READ_BUFFER: usize = 2 * 1024;
@@ -29,8 +30,7 @@ const WRITE_BUFFER: usize = 4 * 1024;
 pub(crate) struct Who {
     /// The user.
     pub(crate) uid: Uid,
-    /// His session.
-    #[expect(dead_code, reason = "a session's end will close its sockets by this")]
+    /// His session, with which the connection ends.
     pub(crate) session: SessionId,
     /// The request that opened it.
     pub(crate) request_id: RequestId,

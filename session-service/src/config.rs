@@ -20,6 +20,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// How long a token is good for: 1 s to ten years.
     pub expire: Span,
+    /// How long a session lives without being used: 1 h to ten years.
+    pub idle: Span,
     /// What tokens are signed with; 32 bytes at least.
     pub jwt_secret: Option<Secret>,
     /// The secret before that one, whose tokens are still good.
@@ -37,11 +39,13 @@ impl ServiceConfig for Config {
     }
 
     fn check(&self) -> base::Result<()> {
-        if (Duration::from_secs(1)..=LONGEST).contains(&self.expire.0) {
-            Ok(())
-        } else {
-            Err(Error::invalid("expire", "must be from 1s to ten years"))
+        if !(Duration::from_secs(1)..=LONGEST).contains(&self.expire.0) {
+            return Err(Error::invalid("expire", "must be from 1s to ten years"));
         }
+        if !(Duration::from_hours(1)..=LONGEST).contains(&self.idle.0) {
+            return Err(Error::invalid("idle", "must be from 1h to ten years"));
+        }
+        Ok(())
     }
 }
 
@@ -60,6 +64,7 @@ mod tests {
     fn the_defaults_are_complete_and_have_no_secret() {
         let config = load::<Config>(None, &Environment::new()).unwrap().config;
         assert_eq!(config.expire.0, Duration::from_hours(24));
+        assert_eq!(config.idle.0, Duration::from_hours(30 * 24));
         assert!(config.jwt_secret.is_none() && config.jwt_secret_previous.is_none());
     }
 
@@ -76,5 +81,14 @@ mod tests {
         for wrong in ["0s", "4000d"] {
             assert!(loaded("PARLEY_SESSION__EXPIRE", wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_session_that_is_never_or_always_idle_is_refused() {
+        for wrong in ["59m", "4000d"] {
+            assert!(loaded("PARLEY_SESSION__IDLE", wrong).is_err(), "{wrong}");
+        }
+        let config = loaded("PARLEY_SESSION__IDLE", "1h").unwrap();
+        assert_eq!(config.idle.0, Duration::from_hours(1));
     }
 }

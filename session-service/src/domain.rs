@@ -1,6 +1,6 @@
 //! What a session is made of.
 
-use base::Uid;
+use base::{SessionId, Timestamp, Uid};
 
 /// Characters that are kept of what a client calls itself.
 const DEVICE_CHARS: usize = 200;
@@ -17,7 +17,7 @@ pub struct NewSession {
     /// Where it is opened.
     pub client: Client,
     /// What is stored of its refresh token.
-    pub refresh: RefreshHash,
+    pub refresh: SecretHash,
 }
 
 /// Where a session was opened: for its user to recognise, believed by nobody.
@@ -51,10 +51,58 @@ impl Client {
     }
 }
 
-/// SHA-256 of the secret part of a refresh token. The secret is 256 random bits, so
-/// a plain hash is as good as a slow one.
+/// SHA-256 of a secret. Secrets are 256 random bits, so a plain hash is as good as a slow
+/// one; idempotency keys are no secrets, and hashed for their length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RefreshHash(pub [u8; 32]);
+pub struct SecretHash(pub [u8; 32]);
+
+/// A session, as its user sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// Where it was opened.
+    pub client: Client,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub last_used: Timestamp,
+}
+
+/// A refresh token that comes to be renewed.
+#[derive(Debug, Clone, Copy)]
+pub struct Renewal {
+    /// What came.
+    pub presented: SecretHash,
+    /// The idempotency key it came with.
+    pub key: Option<SecretHash>,
+    /// What the next secret is derived with.
+    pub salt: [u8; 32],
+    /// What comes in its place.
+    pub next: SecretHash,
+}
+
+/// How a token was renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renewed {
+    /// Whose session it is.
+    pub uid: Uid,
+    /// What the next secret is derived with.
+    pub salt: [u8; 32],
+    /// When it was.
+    pub at: Timestamp,
+}
+
+/// Sessions that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ends {
+    /// With their numbers, ascending without gaps.
+    pub ended: Vec<(u64, SessionId)>,
+    /// The newest number there is.
+    pub head: u64,
+    /// The oldest number that is kept; `head + 1` when none is.
+    pub first: u64,
+}
 
 #[cfg(test)]
 mod tests {

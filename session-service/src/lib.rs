@@ -13,6 +13,7 @@ mod service;
 mod token;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{Clock, Entropy, OsEntropy, SystemClock};
 use proto::session::sessions_server::SessionsServer;
@@ -26,6 +27,9 @@ use crate::grpc::Grpc;
 use crate::service::Service;
 use crate::store::Store;
 use crate::token::Tokens;
+
+/// How often idle sessions are looked for.
+const SWEEP_PERIOD: Duration = Duration::from_mins(1);
 
 /// What the service needs from outside.
 pub struct Ports {
@@ -80,12 +84,32 @@ impl Ports {
     }
 }
 
-/// The service, ready to be served or embedded. It has no tasks of its own yet.
+/// The service, ready to be served or embedded; it sweeps from here on.
 ///
 /// # Errors
 /// When there is no secret to sign with, or it is too short to be one.
-pub fn build(config: &Config, ports: Ports, _lifecycle: &Lifecycle) -> base::Result<Routes> {
+pub fn build(config: &Config, ports: Ports, lifecycle: &Lifecycle) -> base::Result<Routes> {
     let tokens = Tokens::new(config)?;
-    let service = Service::new(ports, tokens);
-    Ok(Routes::new(SessionsServer::new(Grpc(service))))
+    let service = Service::new(ports, tokens, config.idle.0);
+    let sweeping = sweep(service.clone());
+    let stopping = lifecycle.stopping().clone();
+    lifecycle.spawn("sessions-sweep", async move {
+        stopping.run_until_cancelled(sweeping).await;
+    });
+    let lifecycle = lifecycle.clone();
+    Ok(Routes::new(SessionsServer::new(Grpc {
+        service,
+        lifecycle,
+    })))
+}
+
+/// Ends idle sessions and forgets what is of no use, again and again.
+async fn sweep(service: Service) {
+    let mut tick = tokio::time::interval(SWEEP_PERIOD);
+    loop {
+        tick.tick().await;
+        if let Err(error) = service.sweep().await {
+            tracing::debug!(%error, "not swept");
+        }
+    }
 }

@@ -7,13 +7,14 @@
 use base::{Code, Entropy, Error, SessionId, Timestamp, Uid};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use runtime::config::{Secret, Span};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::Config;
-use crate::domain::RefreshHash;
+use crate::domain::SecretHash;
 
 /// Bytes of a secret, least: as many as HS256 puts out (RFC 7518, section 3.2).
 pub(crate) const SECRET_BYTES: usize = 32;
@@ -142,7 +143,19 @@ impl Key {
     }
 }
 
-/// What renews a token: the session's id, a dot, 32 random bytes in base64url.
+/// 32 bytes that nobody can guess.
+pub(crate) fn random(entropy: &dyn Entropy) -> base::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    entropy.fill(&mut bytes).map_err(Error::internal)?;
+    Ok(bytes)
+}
+
+/// What is stored of a text.
+pub(crate) fn hash(text: &str) -> SecretHash {
+    SecretHash(Sha256::digest(text).into())
+}
+
+/// What renews a token: the session's id, a dot, 32 bytes in base64url.
 pub(crate) struct Refresh {
     secret: String,
 }
@@ -150,22 +163,51 @@ pub(crate) struct Refresh {
 impl Refresh {
     /// A new one.
     pub(crate) fn new(entropy: &dyn Entropy) -> base::Result<Self> {
-        let mut bytes = [0; 32];
-        entropy.fill(&mut bytes).map_err(Error::internal)?;
-        Ok(Self {
-            secret: URL_SAFE_NO_PAD.encode(bytes),
+        Ok(Self::of(&random(entropy)?))
+    }
+
+    /// The session and the secret that a client's token names.
+    pub(crate) fn parse(token: &str) -> Option<(SessionId, Self)> {
+        let (session, secret) = token.split_once('.')?;
+        let session = session.parse().ok().and_then(SessionId::new)?;
+        let bytes = URL_SAFE_NO_PAD.decode(secret).ok()?;
+        (bytes.len() == 32).then(|| {
+            let secret = secret.to_owned();
+            (session, Self { secret })
         })
     }
 
+    /// The one that comes after this one. Who has this one and the salt can tell it, so
+    /// an answer that was lost can be given again; who has the database alone cannot,
+    /// for that has no more than this one's hash.
+    ///
+    /// # Errors
+    /// `internal`; none is known.
+    pub(crate) fn next(&self, salt: &[u8; 32]) -> base::Result<Self> {
+        Ok(Self::of(&hmac_sha256(self.secret.as_bytes(), salt)?))
+    }
+
+    fn of(bytes: &[u8; 32]) -> Self {
+        Self {
+            secret: URL_SAFE_NO_PAD.encode(bytes),
+        }
+    }
+
     /// What is stored of it.
-    pub(crate) fn hash(&self) -> RefreshHash {
-        RefreshHash(Sha256::digest(&self.secret).into())
+    pub(crate) fn hash(&self) -> SecretHash {
+        hash(&self.secret)
     }
 
     /// What the client keeps.
     pub(crate) fn token(&self, session: SessionId) -> String {
         format!("{session}.{}", self.secret)
     }
+}
+
+/// HMAC (RFC 2104).
+fn hmac_sha256(key: &[u8], text: &[u8]) -> base::Result<[u8; 32]> {
+    let mac = Hmac::<Sha256>::new_from_slice(key).map_err(Error::internal)?;
+    Ok(mac.chain_update(text).finalize().into_bytes().into())
 }
 
 #[cfg(test)]

@@ -78,10 +78,11 @@ pub async fn start(options: &Options, lifecycle: &Lifecycle) -> base::Result<Run
         lifecycle: &foundation,
     };
     let (messages, bus) = system.messages().await?;
+    let sessions = system.sessions().await?;
     let messages = Replicas::new(vec![("here".to_owned(), messages)])?;
     let ports = gateway::Ports {
-        users: system.users().await?,
-        sessions: system.sessions().await?,
+        users: system.users(sessions.clone()).await?,
+        sessions,
         rooms: system.rooms(messages.clone()).await?,
         messages,
         bus,
@@ -156,13 +157,13 @@ impl Parts<'_> {
         })
     }
 
-    async fn users(&self) -> base::Result<Channel> {
+    async fn users(&self, sessions: Channel) -> base::Result<Channel> {
         let cache = Arc::new(cache::Memory::new());
-        let ports = match self.database() {
-            Some(postgres) => user_service::Ports::on_postgres(&postgres, cache, self.lifecycle)?,
-            None => {
-                user_service::Ports::embedded(&self.options.data.join("user.db"), cache).await?
-            }
+        let ports = if let Some(postgres) = self.database() {
+            user_service::Ports::on_postgres(&postgres, cache, sessions, self.lifecycle)?
+        } else {
+            let path = self.options.data.join("user.db");
+            user_service::Ports::embedded(&path, cache, sessions).await?
         };
         let routes = user_service::build(&self.config()?, ports, self.lifecycle)?;
         Channel::in_process(routes, &self.token, self.lifecycle)

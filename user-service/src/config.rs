@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use runtime::config::{Postgres, Process, Redis, ServiceConfig, Span};
+use runtime::config::{Address, Postgres, Process, Redis, ServiceConfig, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::hashing;
@@ -15,12 +15,22 @@ pub struct Config {
     pub process: Process,
     /// Where the service answers gRPC.
     pub listen: SocketAddr,
+    /// The services it calls.
+    pub services: Services,
     /// The database.
     pub postgres: Postgres,
     /// The cache.
     pub redis: Redis,
     /// How passwords are hashed.
     pub argon2: Argon2,
+}
+
+/// Where other services are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Services {
+    /// session-service.
+    pub session: Address,
 }
 
 /// How passwords are hashed, and how many at once.
@@ -67,6 +77,7 @@ mod tests {
         let cost = (argon2.memory_kib, argon2.passes, argon2.lanes);
         assert_eq!(cost, (12 * 1_024, 3, 1));
         assert!(config.postgres.password.is_none());
+        assert_eq!(config.services.session.to_string(), "127.0.0.1:9102");
     }
 
     #[test]

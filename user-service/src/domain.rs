@@ -1,6 +1,6 @@
 //! What an account is made of.
 
-use base::{Email, Timestamp, Uid, Username};
+use base::{Email, SessionId, Timestamp, Uid, Username};
 use serde::{Deserialize, Serialize};
 
 /// An account about to be made.
@@ -56,6 +56,17 @@ pub struct Verified {
     pub uid: Uid,
     /// The version of the password that was given.
     pub password_version: u64,
+}
+
+/// A password change that session-service has not confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Untold {
+    /// Whose password it is.
+    pub uid: Uid,
+    /// Its version by now.
+    pub version: u64,
+    /// The session that lives on.
+    pub kept: Option<SessionId>,
 }
 
 /// What is shown of an account.

@@ -1,11 +1,12 @@
 //! Translates, calls, translates.
 
-use base::{Email, Password, Uid, Username};
+use base::{Email, Password, SessionId, Uid, Username};
 use proto::user::users_server::Users;
 use proto::user::verify_password_request::Login as Said;
 use proto::user::{
-    ChangeNameReply, ChangeNameRequest, GetProfileRequest, Profile, RegisterReply, RegisterRequest,
-    VerifyPasswordReply, VerifyPasswordRequest,
+    ChangeNameReply, ChangeNameRequest, ChangePasswordReply, ChangePasswordRequest,
+    GetProfileRequest, Profile, RegisterReply, RegisterRequest, VerifyPasswordReply,
+    VerifyPasswordRequest,
 };
 use runtime::Call;
 use runtime::status::to_status;
@@ -43,6 +44,14 @@ impl Users for Grpc {
     async fn change_name(&self, request: Request<ChangeNameRequest>) -> Answer<ChangeNameReply> {
         let call = Call::of(&request);
         answer(self.rename(&call, &request.into_inner()).await)
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<ChangePasswordRequest>,
+    ) -> Answer<ChangePasswordReply> {
+        let call = Call::of(&request);
+        answer(self.change_password(&call, request.into_inner()).await)
     }
 }
 
@@ -89,5 +98,18 @@ impl Grpc {
         let name = Username::parse("NewName", &asked.new_name)?;
         self.0.rename(call.acting()?, name).await?;
         Ok(ChangeNameReply {})
+    }
+
+    async fn change_password(
+        &self,
+        call: &Call,
+        asked: ChangePasswordRequest,
+    ) -> base::Result<ChangePasswordReply> {
+        let new = Password::parse("NewPassword", &asked.new_password)?;
+        let kept = SessionId::new(asked.session_id);
+        self.0
+            .change_password(call, asked.old_password, new, kept)
+            .await?;
+        Ok(ChangePasswordReply {})
     }
 }

@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use base::{Clock, Code, Email, Error, Password, Uid, Username};
+use base::{Clock, Code, Email, Error, Password, SessionId, Timestamp, Uid, Username};
 use cache::{Cache, cached, changing};
-use runtime::Lifecycle;
+use runtime::{Call, Lifecycle};
 
 use crate::Ports;
-use crate::domain::{Login, NewAccount, Profile, Verified};
+use crate::domain::{Login, NewAccount, Profile, Untold, Verified};
 use crate::hashing::{Hashing, Verdict};
+use crate::sessions::Sessions;
 use crate::store::{RegisterError, RenameError, Store};
 
-/// Accounts, as the rest of the system uses them.
+/// Accounts, as the rest of the system uses them; cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Service {
     store: Arc<dyn Store>,
     cache: Arc<dyn Cache>,
+    sessions: Arc<dyn Sessions>,
     clock: Arc<dyn Clock>,
     hashing: Hashing,
     lifecycle: Lifecycle,
@@ -30,6 +33,7 @@ impl Service {
         Self {
             store: ports.store,
             cache: ports.cache,
+            sessions: ports.sessions,
             clock: ports.clock,
             hashing,
             lifecycle,
@@ -85,6 +89,56 @@ impl Service {
         })
     }
 
+    /// Gives an account another password, and has its sessions ended but one. The change
+    /// counts from its commit on; of what then fails the relay takes care.
+    pub(crate) async fn change_password(
+        &self,
+        call: &Call,
+        old: String,
+        new: Password,
+        kept: Option<SessionId>,
+    ) -> base::Result<()> {
+        let uid = call.acting()?;
+        let found = self
+            .store
+            .credentials_of(uid)
+            .await?
+            .ok_or_else(no_account)?;
+        if matches!(
+            self.hashing.verify(old, Some(found.hash)).await?,
+            Verdict::Wrong
+        ) {
+            return Err(wrong_password());
+        }
+        let hash = self.hashing.hash(new).await?;
+        let (this, call) = (self.clone(), call.clone());
+        // On its own task: a caller that goes away must not stop it half-way.
+        let finishing = self.lifecycle.tasks().spawn(async move {
+            let now = this.clock.now();
+            let version = found.password_version;
+            let change = this.store.change_password(uid, version, &hash, kept, now);
+            let change = change.await?.ok_or_else(wrong_password)?;
+            this.tell(&call, &change).await
+        });
+        finishing
+            .await
+            .unwrap_or_else(|error| Err(Error::internal(error)))
+    }
+
+    async fn tell(&self, call: &Call, change: &Untold) -> base::Result<()> {
+        self.sessions.password_changed(call, change).await?;
+        Ok(self.store.told(change).await?)
+    }
+
+    /// Tells session-service of changes from before `before` that it has not confirmed.
+    pub(crate) async fn tell_again(&self, before: Timestamp) -> base::Result<()> {
+        for change in self.store.untold(before).await? {
+            self.tell(&Call::own("users-relay"), &change).await?;
+            tracing::info!(uid = %change.uid, "finished a password change that was left");
+        }
+        Ok(())
+    }
+
     /// What is shown of an account.
     pub(crate) async fn profile(&self, uid: Uid) -> base::Result<Profile> {
         let load = self.store.profile(uid);
@@ -104,6 +158,11 @@ impl Service {
             RenameError::Store(error) => error.into(),
         })
     }
+}
+
+/// Not `unauthenticated`: his token is good.
+fn wrong_password() -> Error {
+    Error::new(Code::PermissionDenied, "the old password is wrong")
 }
 
 fn no_account() -> Error {

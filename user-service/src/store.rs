@@ -12,10 +12,10 @@ mod sqlite;
 mod laws;
 
 use async_trait::async_trait;
-use base::{Timestamp, Uid, Username};
+use base::{SessionId, Timestamp, Uid, Username};
 use runtime::StoreError;
 
-use crate::domain::{Credentials, Hash, Login, NewAccount, Profile};
+use crate::domain::{Credentials, Hash, Login, NewAccount, Profile, Untold};
 
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
@@ -34,6 +34,26 @@ pub trait Store: Send + Sync {
     /// Replaces the hash `old` by `new` of the same password; does nothing when the
     /// account has another by now.
     async fn rehash(&self, uid: Uid, old: &Hash, new: &Hash) -> Result<(), StoreError>;
+
+    /// What proves that somebody is who his session says.
+    async fn credentials_of(&self, uid: Uid) -> Result<Option<Credentials>, StoreError>;
+
+    /// Replaces a password of version `old` by the next version, of which session-service
+    /// is to be told. `None`: it has another version by now.
+    async fn change_password(
+        &self,
+        uid: Uid,
+        old: u64,
+        new: &Hash,
+        kept: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<Option<Untold>, StoreError>;
+
+    /// Notes that session-service knows of a change, or a later one.
+    async fn told(&self, change: &Untold) -> Result<(), StoreError>;
+
+    /// Some of the changes from before `before` of which it does not know.
+    async fn untold(&self, before: Timestamp) -> Result<Vec<Untold>, StoreError>;
 
     /// What is shown of an account.
     async fn profile(&self, uid: Uid) -> Result<Option<Profile>, StoreError>;
@@ -70,25 +90,63 @@ pub enum RenameError {
 /// Rows as both databases give them.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod rows {
-    use base::{Timestamp, Uid};
+    use base::{SessionId, Timestamp, Uid};
     use runtime::StoreError;
 
-    use crate::domain::{Credentials, Hash, Login, Profile};
+    use crate::domain::{Credentials, Hash, Login, Profile, Untold};
 
     pub(super) type CredentialsRow = (i64, i64, String, i16);
     pub(super) type ProfileRow = (i64, String, String, i64);
+    pub(super) type UntoldRow = (i64, i64, i64);
+
+    pub(super) const CREDENTIALS_OF: &str = "SELECT uid, password_version, hash, hash_version
+         FROM accounts
+         WHERE uid = $1";
+    pub(super) const CHANGE_PASSWORD: &str = "UPDATE accounts
+         SET hash = $3,
+             hash_version = $4,
+             password_version = password_version + 1,
+             kept_session = $5,
+             changed_at = $6
+         WHERE uid = $1 AND password_version = $2
+         RETURNING uid, password_version, kept_session";
+    pub(super) const TOLD: &str = "UPDATE accounts
+         SET told_version = $2
+         WHERE uid = $1 AND told_version < $2";
+    /// Served by `accounts_to_tell`.
+    pub(super) const UNTOLD: &str = "SELECT uid, password_version, kept_session
+         FROM accounts
+         WHERE told_version < password_version AND changed_at < $1
+         ORDER BY uid
+         LIMIT 100";
 
     pub(super) fn uid(uid: i64) -> Result<Uid, StoreError> {
         Uid::try_from(uid).map_err(|_| StoreError::Broken(format!("{uid} is no UID")))
     }
 
+    fn version(version: i64) -> Result<u64, StoreError> {
+        u64::try_from(version)
+            .map_err(|_| StoreError::Broken("a password version is negative".into()))
+    }
+
+    pub(super) fn untold(row: UntoldRow) -> Result<Untold, StoreError> {
+        let (id, password_version, kept) = row;
+        Ok(Untold {
+            uid: uid(id)?,
+            version: version(password_version)?,
+            kept: u64::try_from(kept).ok().and_then(SessionId::new),
+        })
+    }
+
     pub(super) fn credentials(row: CredentialsRow) -> Result<Credentials, StoreError> {
-        let (id, password_version, phc, version) = row;
+        let (id, password_version, phc, hash_version) = row;
         Ok(Credentials {
             uid: uid(id)?,
-            password_version: u64::try_from(password_version)
-                .map_err(|_| StoreError::Broken("a password version is negative".into()))?,
-            hash: Hash { phc, version },
+            password_version: version(password_version)?,
+            hash: Hash {
+                phc,
+                version: hash_version,
+            },
         })
     }
 

@@ -18,5 +18,5 @@ pub use base::{
     Code, Email, Epoch, Error, MAX_ID, MessageText, Nonce, Password, Result, RoomId, RoomName, Seq,
     SessionId, Timestamp, Uid, Username, limits,
 };
-pub use path::{room_id, uid};
+pub use path::{room_id, session_id, uid};
 pub use problem::{PROBLEM_JSON, Problem};

@@ -1,6 +1,6 @@
 //! Ids as they stand in a path: decimal digits and nothing else.
 
-use base::{Error, Result, RoomId, Uid};
+use base::{Error, Result, RoomId, SessionId, Uid};
 
 /// The room that a path segment names.
 ///
@@ -21,6 +21,16 @@ pub fn uid(segment: &str) -> Result<Uid> {
     digits(segment)
         .and_then(Uid::new)
         .ok_or_else(|| not_an_id("UID"))
+}
+
+/// The session that a path segment names.
+///
+/// # Errors
+/// As [`room_id`], naming `SessionID`.
+pub fn session_id(segment: &str) -> Result<SessionId> {
+    digits(segment)
+        .and_then(SessionId::new)
+        .ok_or_else(|| not_an_id("SessionID"))
 }
 
 /// The number that `text` writes in decimal digits, without a sign.
@@ -57,6 +67,8 @@ mod tests {
                 "{bad}"
             );
             assert!(uid(bad).unwrap_err().detail().starts_with("UID"), "{bad}");
+            let session = session_id(bad).unwrap_err();
+            assert!(session.detail().starts_with("SessionID"), "{bad}");
         }
     }
 }

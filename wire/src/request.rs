@@ -119,6 +119,62 @@ impl ChangeNameRequest {
     }
 }
 
+/// `PUT /change-password`. The old password is as typed: whether it could be one is not
+/// told apart from whether it is the right one.
+#[derive(Clone)]
+pub struct ChangePasswordRequest {
+    /// The password until now.
+    pub old_password: String,
+    /// The password from now on.
+    pub new_password: Password,
+}
+
+impl ChangePasswordRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let mut fields = Fields::parse(&["OldPassword", "NewPassword"], body)?;
+        Ok(Self {
+            old_password: plain("OldPassword", fields.string(0)?)?,
+            new_password: Password::parse("NewPassword", &fields.string(1)?)?,
+        })
+    }
+}
+
+impl std::fmt::Debug for ChangePasswordRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ChangePasswordRequest(…)")
+    }
+}
+
+/// `POST /refresh`
+#[derive(Clone, PartialEq, Eq)]
+pub struct RefreshRequest {
+    /// What a login or the last refresh gave.
+    pub refresh_token: String,
+}
+
+impl RefreshRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let mut fields = Fields::parse(&["RefreshToken"], body)?;
+        Ok(Self {
+            refresh_token: plain("RefreshToken", fields.string(0)?)?,
+        })
+    }
+}
+
+impl std::fmt::Debug for RefreshRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RefreshRequest(…)")
+    }
+}
+
 /// `POST /create-room`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateRoomRequest {

@@ -73,11 +73,63 @@ impl Status {
     pub const KICKED: Self = Self::of("kicked");
     /// The answer of `PUT /leave`.
     pub const LEFT: Self = Self::of("left");
+    /// The answer of `POST /logout`.
+    pub const LOGGED_OUT: Self = Self::of("logged out");
+    /// The answer of `DELETE /sessions` and `DELETE /sessions/{SessionID}`.
+    pub const ENDED: Self = Self::of("ended");
+    /// The answer of `PUT /change-password`.
+    pub const PASSWORD_CHANGED: Self = Self::of("password changed");
 
     const fn of(status: &'static str) -> Self {
         Self {
             status: std::borrow::Cow::Borrowed(status),
         }
+    }
+}
+
+/// `GET /sessions` → 200
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SessionList {
+    /// Newest first.
+    pub sessions: Vec<Session>,
+}
+
+/// One of the caller's sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Session {
+    /// Its id.
+    #[serde(rename = "SessionID")]
+    pub session_id: SessionId,
+    /// What the client called itself when it logged in.
+    pub device: String,
+    /// The address it came from.
+    pub address: String,
+    /// When it logged in.
+    pub created_at: Timestamp,
+    /// When a token of it was last seen, to the minute; with an open connection, to the
+    /// half hour.
+    pub last_used: Timestamp,
+    /// Whether this request belongs to it.
+    pub current: bool,
+}
+
+/// `POST /ws-ticket` → 200. It does not print its secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Ticket {
+    /// For `?ticket=` in place of a token, once.
+    pub ticket: String,
+    /// Until when it is good.
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ticket")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use base::{Epoch, Seq, Uid};
 
 use super::frame::Frame;
-use crate::ws::Link;
+use crate::ws::{Ending, Link};
 
 /// Recent frames kept for those who resume, most.
 const RING: usize = 256;
@@ -105,7 +105,7 @@ impl Room {
         if epoch > self.epoch {
             if self.epoch.is_some() {
                 for watcher in &self.watchers {
-                    watcher.watch.link.cut();
+                    watcher.watch.link.end(Ending::Restored);
                 }
                 let mending = self.mending;
                 *self = Self::default();
@@ -399,7 +399,7 @@ mod tests {
         room.admit(watch(&slow, 1, 0), Seq(0), Seq(0), None);
         room.admit(watch(&quick, 2, 0), Seq(0), Seq(0), None);
         (1..=10).for_each(|seq| room.offer(frame(seq)));
-        assert!(slow.is_slow());
+        assert_eq!(slow.ending(), Some(crate::ws::Ending::Slow));
         assert_eq!(seqs(&mut quick_queue), (1..=10).collect::<Vec<_>>());
     }
 }

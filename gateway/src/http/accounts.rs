@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use base::{Error, SessionId, Timestamp, Uid};
+use base::{Error, Timestamp, Uid};
 use http::StatusCode;
 use proto::session::CreateRequest;
 use proto::session::sessions_client::SessionsClient;
@@ -17,6 +17,7 @@ use super::body::Body;
 use super::caller::{Caller, Guest, Visitor};
 use super::problem::Answer;
 use super::router::UserPath;
+use super::sessions::logged_in;
 use crate::Gateway;
 
 /// `POST /register`
@@ -82,13 +83,9 @@ async fn open_session(
     };
     let mut sessions = SessionsClient::new(gateway.ports.sessions.clone());
     let request = visitor.call.request(message);
-    let issued = visitor.call.wait(sessions.create(request)).await?;
-    Ok(LoggedIn {
-        token: issued.token,
-        refresh_token: issued.refresh_token,
-        expires_at: Timestamp::from_micros(issued.expires_at),
-        session_id: SessionId::try_from(issued.session_id).map_err(Error::internal)?,
-    })
+    Ok(logged_in(
+        visitor.call.wait(sessions.create(request)).await?,
+    )?)
 }
 
 /// `GET /profile`

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
-use base::{Code, Error, Uid};
+use base::{Code, Error, SessionId, Uid};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, header};
 use runtime::{Call, RequestId};
@@ -33,6 +33,8 @@ pub(super) struct Guest {
 /// The user whose token came along, counted by user.
 pub(super) struct Caller {
     pub(super) uid: Uid,
+    /// The session that his token is of.
+    pub(super) session: SessionId,
     /// A call in his name.
     pub(super) call: Call,
 }
@@ -92,6 +94,7 @@ impl FromRequestParts<Gateway> for Caller {
         gateway.limits.authenticated(verdict.uid)?;
         Ok(Self {
             uid: verdict.uid,
+            session: verdict.session_id,
             call: visitor.call.by(verdict.uid),
         })
     }

@@ -83,7 +83,8 @@ pub(super) async fn send(
     Ok((StatusCode::CREATED, Json(posted)))
 }
 
-fn header_nonce(headers: &HeaderMap) -> base::Result<Option<Nonce>> {
+/// The `Idempotency-Key`, if there is one.
+pub(super) fn header_nonce(headers: &HeaderMap) -> base::Result<Option<Nonce>> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };

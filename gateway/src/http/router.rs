@@ -3,8 +3,8 @@
 use axum::Router;
 use axum::extract::{FromRequestParts, Path};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
-use base::{Code, Error, RoomId, Uid};
+use axum::routing::{delete, get, post, put};
+use base::{Code, Error, RoomId, SessionId, Uid};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::messages::IDEMPOTENCY_KEY;
 use super::observe::{X_REQUEST_ID, observe};
 use super::problem::{Failure, RATE_LIMIT, RATE_LIMIT_POLICY};
-use super::{accounts, events, health, messages, rooms, upgrade};
+use super::{accounts, events, health, messages, rooms, sessions, upgrade};
 use crate::Gateway;
 use crate::config::Cors;
 
@@ -25,6 +25,15 @@ pub(super) fn build(gateway: Gateway) -> Router {
     Router::new()
         .route("/register", post(accounts::register))
         .route("/login", put(accounts::login).post(accounts::login))
+        .route("/refresh", post(sessions::refresh))
+        .route("/logout", post(sessions::logout))
+        .route(
+            "/sessions",
+            get(sessions::list).delete(sessions::end_others),
+        )
+        .route("/sessions/{session}", delete(sessions::end))
+        .route("/change-password", put(sessions::change_password))
+        .route("/ws-ticket", post(sessions::ticket))
         .route("/profile", get(accounts::own_profile))
         .route("/profile/{uid}", get(accounts::profile_of))
         .route("/change-name", put(accounts::change_name))
@@ -100,6 +109,17 @@ pub(super) struct RoomPath(pub(super) RoomId);
 
 /// The user that a path names.
 pub(super) struct UserPath(pub(super) Uid);
+
+/// The session that a path names.
+pub(super) struct SessionPath(pub(super) SessionId);
+
+impl FromRequestParts<Gateway> for SessionPath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
+        Ok(Self(wire::session_id(&segment(parts, gateway).await)?))
+    }
+}
 
 impl FromRequestParts<Gateway> for RoomPath {
     type Rejection = Failure;

@@ -8,97 +8,30 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use base::{Clock, Code, Error, SystemClock};
+use base::{Code, SessionId};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
-use proto::session::sessions_server::{Sessions, SessionsServer};
-use proto::session::{CreateRequest, Issued, Verdict, VerifyRequest};
-use proto::user::users_server::{Users, UsersServer};
-use proto::user::{
-    ChangeNameReply, ChangeNameRequest, GetProfileRequest, Profile, RegisterReply, RegisterRequest,
-    VerifyPasswordReply, VerifyPasswordRequest,
-};
+use proto::session::Ended;
+use proto::session::sessions_server::SessionsServer;
+use proto::user::users_server::UsersServer;
 use runtime::config::{Environment, Secret, Tls, load};
-use runtime::{Channel, Lifecycle, Replicas, status};
+use runtime::{Channel, Lifecycle, Replicas};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tonic::Status;
+use tokio::sync::mpsc;
 use tonic::service::Routes;
 use tower::ServiceExt;
 use wire::Problem;
 
 use super::router;
+use crate::fakes::{FakeSessions, FakeUsers, Listener};
 use crate::{Config, Gateway, Ports};
-
-type Reply<T> = Result<tonic::Response<T>, Status>;
-
-const DAY: Duration = Duration::from_hours(24);
-
-struct FakeUsers;
-
-#[tonic::async_trait]
-impl Users for FakeUsers {
-    async fn register(&self, _: tonic::Request<RegisterRequest>) -> Reply<RegisterReply> {
-        Ok(RegisterReply { uid: 7 }.into())
-    }
-
-    async fn verify_password(
-        &self,
-        _: tonic::Request<VerifyPasswordRequest>,
-    ) -> Reply<VerifyPasswordReply> {
-        let error = Error::new(Code::Unauthenticated, "wrong name or password");
-        Err(status::to_status(&error))
-    }
-
-    async fn get_profile(&self, request: tonic::Request<GetProfileRequest>) -> Reply<Profile> {
-        let uid = request.into_inner().uid;
-        assert!(uid != 666, "on purpose");
-        let profile = Profile {
-            uid,
-            username: "ann".into(),
-            email: "ann@example.org".into(),
-            created_at: 0,
-        };
-        Ok(profile.into())
-    }
-
-    async fn change_name(&self, _: tonic::Request<ChangeNameRequest>) -> Reply<ChangeNameReply> {
-        Err(status::to_status(&Error::new(
-            Code::Conflict,
-            "that name is taken",
-        )))
-    }
-}
-
-/// Knows one token, `good`, of user 7, and counts how often it is asked.
-#[derive(Default)]
-struct FakeSessions(Arc<AtomicUsize>);
-
-#[tonic::async_trait]
-impl Sessions for FakeSessions {
-    async fn create(&self, _: tonic::Request<CreateRequest>) -> Reply<Issued> {
-        Err(Status::unimplemented("no login succeeds here"))
-    }
-
-    async fn verify(&self, request: tonic::Request<VerifyRequest>) -> Reply<Verdict> {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        if request.into_inner().token != "good" {
-            let error = Error::new(Code::Unauthenticated, "the token is not valid");
-            return Err(status::to_status(&error));
-        }
-        let verdict = Verdict {
-            uid: 7,
-            session_id: 1,
-            expires_at: SystemClock.now().after(DAY).micros(),
-        };
-        Ok(verdict.into())
-    }
-}
 
 struct House {
     gateway: Gateway,
     lifecycle: Lifecycle,
     verified: Arc<AtomicUsize>,
+    listeners: mpsc::Receiver<Listener>,
 }
 
 fn house(changes: &[(&str, &str)]) -> House {
@@ -116,8 +49,8 @@ fn house(changes: &[(&str, &str)]) -> House {
     // Port 9, discard: nobody listens there.
     let nowhere =
         Channel::remote(&"127.0.0.1:9".parse().unwrap(), &token, &Tls::default()).unwrap();
-    let sessions = FakeSessions::default();
-    let verified = Arc::clone(&sessions.0);
+    let (sessions, listeners) = FakeSessions::new();
+    let verified = Arc::clone(&sessions.verified);
     let ports = Ports {
         users: here(Routes::new(UsersServer::new(FakeUsers))),
         sessions: here(Routes::new(SessionsServer::new(sessions))),
@@ -129,6 +62,7 @@ fn house(changes: &[(&str, &str)]) -> House {
         gateway: Gateway::new(config, ports, &lifecycle),
         lifecycle,
         verified,
+        listeners,
     }
 }
 
@@ -163,6 +97,19 @@ impl House {
 
     async fn get_as(&self, token: &str, path: &str) -> Response {
         self.ask("GET", path, &[("Authorization", token)], "").await
+    }
+
+    /// Waits until it is known that a session has ended.
+    async fn until_ended(&self, session: u64) {
+        let session = SessionId::new(session).unwrap();
+        let waiting = async {
+            while !self.gateway.sessions.has_ended(session) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waiting)
+            .await
+            .unwrap();
     }
 
     /// Sends bytes over a real connection and reads to its end.
@@ -252,6 +199,58 @@ async fn a_token_is_asked_about_once() {
         assert!(body(response).await.contains("ann@example.org"));
     }
     assert_eq!(house.verified.load(Ordering::SeqCst), 1);
+}
+
+/// The fake goes on to believe it, so that one sees whether it is asked.
+#[tokio::test]
+async fn a_token_is_asked_about_again_when_its_session_has_ended_or_may_have() {
+    let mut house = house(&[]);
+    let ends = house.listeners.recv().await.unwrap().ends;
+    let tell = async |ended| ends.send(Ok(ended)).await.unwrap();
+    let asked = async || {
+        assert_eq!(
+            house.get_as("good", "/profile").await.status(),
+            StatusCode::OK
+        );
+        house.verified.load(Ordering::SeqCst)
+    };
+    let asked_by_now = async |count| {
+        let asking = async { while asked().await < count {} };
+        tokio::time::timeout(Duration::from_secs(10), asking)
+            .await
+            .unwrap();
+    };
+    tell(Ended::default()).await;
+    // The first word is a gap too: what was asked before it is not believed after it.
+    asked_by_now(1).await;
+    let before = Ended {
+        session_ids: vec![2],
+        no: 1,
+        reset: false,
+    };
+    tell(before).await;
+    house.until_ended(2).await;
+    let settled = asked().await;
+    assert_eq!(
+        asked().await,
+        settled,
+        "another session's end is nothing to it"
+    );
+    tell(Ended {
+        session_ids: vec![],
+        no: 9,
+        reset: true,
+    })
+    .await;
+    asked_by_now(settled + 1).await;
+    assert_eq!(asked().await, settled + 1);
+    tell(Ended {
+        session_ids: vec![1],
+        no: 10,
+        reset: false,
+    })
+    .await;
+    asked_by_now(settled + 2).await;
 }
 
 #[tokio::test]

@@ -22,12 +22,18 @@ pub(super) async fn upgrade(
     mut request: Request,
 ) -> Answer<Response> {
     gateway.limits.connect(visitor.address.into())?;
-    let query = query_token(request.uri());
-    // A proxy's own Authorization may come along with it.
-    let token = query.as_deref().or(header_token(request.headers()));
-    let verdict = identify(&gateway, &visitor, token).await?;
-    check_origin(request.headers(), &gateway.config.cors)?;
-    let accept = accept_key(&request)?;
+    let verdict = if let Some(ticket) = query_value(request.uri(), "ticket") {
+        // It is good once: not for a request that comes to nothing.
+        handshake(&request, &gateway.config.cors)?;
+        gateway.limits.anonymous(visitor.address.into())?;
+        gateway.verdicts.take_ticket(&visitor.call, &ticket).await?
+    } else {
+        let token = query_value(request.uri(), "token");
+        // A proxy's own Authorization may come along with it.
+        let token = token.as_deref().or(header_token(request.headers()));
+        identify(&gateway, &visitor, token).await?
+    };
+    let accept = handshake(&request, &gateway.config.cors)?;
 
     let who = Who {
         uid: verdict.uid,
@@ -45,6 +51,12 @@ pub(super) async fn upgrade(
     Ok(switching(accept))
 }
 
+/// Checks who asks for the upgrade and how, and answers its key.
+fn handshake(request: &Request, cors: &Cors) -> Result<HeaderValue, Failure> {
+    check_origin(request.headers(), cors)?;
+    accept_key(request)
+}
+
 fn switching(accept: HeaderValue) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -55,12 +67,12 @@ fn switching(accept: HeaderValue) -> Response {
     response
 }
 
-/// `?token=`, for browsers, whose WebSockets have no headers to set.
-fn query_token(uri: &Uri) -> Option<String> {
+/// `?token=` or `?ticket=`, for browsers, whose WebSockets have no headers to set.
+fn query_value(uri: &Uri, name: &str) -> Option<String> {
     let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).ok()?;
     pairs
         .into_iter()
-        .find_map(|(key, value)| (key == "token").then_some(value))
+        .find_map(|(key, value)| (key == name).then_some(value))
 }
 
 /// No Origin, our own host, or one of the list: a page elsewhere gets no connection.
@@ -88,7 +100,7 @@ fn check_origin(headers: &HeaderMap, cors: &Cors) -> Result<(), Error> {
     }
 }
 
-/// Checks the handshake and answers its key.
+/// Answers the key of a handshake that is one.
 fn accept_key(request: &Request) -> Result<HeaderValue, Failure> {
     let headers = request.headers();
     let has = |name: HeaderName, word: &str| {
@@ -196,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_token_may_stand_in_the_query() {
-        let token = |uri: &str| query_token(&uri.parse().unwrap());
+        let token = |uri: &str| query_value(&uri.parse().unwrap(), "token");
         assert_eq!(token("/ws?a=b&token=x.y-z"), Some("x.y-z".to_owned()));
         assert_eq!(token("/ws?token=x%2Ey"), Some("x.y".to_owned()));
         assert_eq!(token("/ws"), None);

@@ -13,16 +13,16 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Message, Utf8Bytes};
 use wire::frame::{Command, Entered, Fault, Framed, HELLO, Hello, Left, Pong, ServerFrame};
 
+use super::end::End;
 use super::entering::{self, Done, Granted, Way, Wish};
 use super::{Link, Who, Wire};
 use crate::Gateway;
 use crate::fanout::{Admission, Frame, RoomHandle, Watch};
 use crate::posts::Post;
+use crate::sessions::Place;
 use crate::ws::link::Answer;
 
 /// Frames written at once, most.
@@ -42,21 +42,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const VERSION: u32 = 2;
 /// Rooms that a connection may be subscribed to, most.
 const ROOMS: usize = 200;
-
-/// Why a connection ends, as the client is told.
-struct End(CloseCode, &'static str);
-
-const GONE: End = End(CloseCode::Normal, "");
-const GOING_AWAY: End = End(CloseCode::Away, "going away; reconnect and resume");
-const SILENT: End = End(
-    CloseCode::Library(4008),
-    "silent for too long; reconnect and resume",
-);
-const FLOODING: End = End(CloseCode::Library(4029), "far too many frames");
-const TOO_SLOW: End = End(
-    CloseCode::Library(4008),
-    "too slow a reader; reconnect and resume",
-);
 
 /// Something that takes a while, and during which nothing more is read.
 type Operation = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -78,6 +63,8 @@ pub(super) struct Connection<W> {
     rooms: HashMap<RoomId, Membership>,
     operation: Option<Operation>,
     heard_at: Instant,
+    /// Held as long as the connection is to end with its session.
+    _place: Place,
     /// Frames since when.
     frames: (u32, Instant),
 }
@@ -87,6 +74,7 @@ impl<W: Wire> Connection<W> {
         // Answers to posts have their own room in the queue.
         let settings = &gateway.config.websocket;
         let (link, queue) = Link::new(settings.queue + settings.window);
+        let place = gateway.sessions.enlist(who.session, &link);
         Self {
             gateway,
             socket,
@@ -97,24 +85,21 @@ impl<W: Wire> Connection<W> {
             rooms: HashMap::new(),
             operation: None,
             heard_at: Instant::now(),
+            _place: place,
             frames: (0, Instant::now()),
         }
     }
 
     pub(super) async fn run(mut self) {
         let end = match self.live().await {
-            Ok(()) => GONE,
+            Ok(()) => End::GONE,
             Err(end) => end,
         };
         for room in self.rooms.values() {
             room.handle.dismiss(&self.link);
         }
-        let close = CloseFrame {
-            code: end.0,
-            reason: end.1.into(),
-        };
         let closing = async {
-            let _ = self.socket.close(Some(close)).await;
+            let _ = self.socket.close(Some(end.frame())).await;
             // The other side's goodbye, so that ours is not lost with the socket.
             while let Some(Ok(_)) = self.socket.next().await {}
         };
@@ -137,9 +122,9 @@ impl<W: Wire> Connection<W> {
                 biased;
                 () = lifecycle.draining().cancelled() => {
                     self.answer_under_way().await?;
-                    return Err(GOING_AWAY);
+                    return Err(End::GOING_AWAY);
                 }
-                () = link.slowed() => return Err(TOO_SLOW),
+                ending = link.ended() => return Err(ending.into()),
                 Some(frame) = self.queue.recv() => self.write_waiting(frame).await?,
                 done = work(&mut self.operation) => {
                     self.operation = None;
@@ -149,7 +134,7 @@ impl<W: Wire> Connection<W> {
                 }
                 message = self.socket.next(), if reading => match message {
                     Some(Ok(message)) => self.read(message).await?,
-                    Some(Err(error)) => return Err(broken(&error)),
+                    Some(Err(error)) => return Err(End::broken(&error)),
                     None => return Ok(()),
                 },
                 () = alarm.as_mut() => {
@@ -157,7 +142,7 @@ impl<W: Wire> Connection<W> {
                     let (every, silent_after) = (settings.ping_every.0, settings.silent_after.0);
                     let now = Instant::now();
                     if reading && now >= self.heard_at + silent_after {
-                        return Err(SILENT);
+                        return Err(End::SILENT);
                     }
                     if now >= ping_at {
                         ping_at = now + every;
@@ -195,10 +180,10 @@ impl<W: Wire> Connection<W> {
                 Ok(Framed { reference, command }) => self.command(command, reference).await,
                 Err(refused) => self.refuse(&refused.error, refused.reference).await,
             },
-            Message::Binary(_) => Err(End(CloseCode::Unsupported, "text frames only")),
+            Message::Binary(_) => Err(End::BINARY),
             Message::Ping(_) => self.flush().await,
             Message::Pong(_) | Message::Frame(_) => Ok(()),
-            Message::Close(_) => Err(GONE),
+            Message::Close(_) => Err(End::GONE),
         }
     }
 
@@ -210,7 +195,7 @@ impl<W: Wire> Connection<W> {
         }
         self.frames = (count + 1, since);
         if count >= FLOOD && self.gateway.config.limits.enabled {
-            return Err(FLOODING);
+            return Err(End::FLOODING);
         }
         Ok(())
     }
@@ -393,7 +378,7 @@ impl<W: Wire> Connection<W> {
                 self.refuse(&error, reference).await
             }
             // What was promised with the answer cannot be kept here.
-            Done::Lost => Err(TOO_SLOW),
+            Done::Lost => Err(End::TOO_SLOW),
             Done::Position(granted)
                 if granted.wish.after.is_none() && self.watches(granted.wish.room) =>
             {
@@ -438,7 +423,7 @@ impl<W: Wire> Connection<W> {
         let watch = self.watch(&granted);
         let (cursor, head, epoch) = (granted.cursor, granted.head, granted.epoch);
         match granted.handle.admit(watch, cursor, head, epoch) {
-            Admission::Restored => Err(TOO_SLOW),
+            Admission::Restored => Err(End::RESTORED),
             Admission::Behind => {
                 let (gateway, call) = (self.gateway.clone(), self.call());
                 self.operation = Some(Box::pin(entering::page(gateway, call, granted)));
@@ -565,10 +550,10 @@ async fn written(
         biased;
         outcome = tokio::time::timeout(WRITE_TIMEOUT, writing) => match outcome {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(GONE),
-            Err(_) => Err(TOO_SLOW),
+            Ok(Err(_)) => Err(End::GONE),
+            Err(_) => Err(End::TOO_SLOW),
         },
-        () = link.slowed() => Err(TOO_SLOW),
+        ending = link.ended() => Err(ending.into()),
     }
 }
 
@@ -577,15 +562,5 @@ async fn work(operation: &mut Option<Operation>) -> Done {
     match operation {
         Some(operation) => operation.await,
         None => std::future::pending().await,
-    }
-}
-
-/// The close code that RFC 6455, section 7.4.1, gives what went wrong.
-fn broken(error: &SocketError) -> End {
-    match error {
-        SocketError::Capacity(_) => End(CloseCode::Size, "a frame has 32 KiB at most"),
-        SocketError::Utf8(_) => End(CloseCode::Invalid, "text must be UTF-8"),
-        SocketError::Protocol(_) => End(CloseCode::Protocol, "broken framing"),
-        _ => GONE,
     }
 }

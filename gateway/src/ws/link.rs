@@ -1,7 +1,7 @@
 //! How the rest of the gateway reaches a connection: a bounded queue of frames.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use proto::message::Sent as WireSent;
 use runtime::RequestId;
@@ -12,11 +12,23 @@ use wire::{RoomId, Seq, Timestamp};
 
 use crate::posts::Waiter;
 
+/// Why a connection has to end that did nothing wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Its queue was full: it resumes from the log.
+    Slow,
+    /// Its session has ended.
+    Session,
+    /// A log that it follows was restored from a backup.
+    Restored,
+}
+
 /// The near end of a connection's queue.
 pub(crate) struct Link {
     queue: mpsc::Sender<Utf8Bytes>,
-    slow: AtomicBool,
-    slowed: Notify,
+    /// Why it ends, once it does.
+    ending: OnceLock<Ending>,
+    has_ended: Notify,
     /// Posts without an answer.
     under_way: AtomicUsize,
     /// It knows events beyond the original ones.
@@ -29,8 +41,8 @@ impl Link {
         let (queue, receiver) = mpsc::channel(capacity);
         let link = Self {
             queue,
-            slow: AtomicBool::new(false),
-            slowed: Notify::new(),
+            ending: OnceLock::new(),
+            has_ended: Notify::new(),
             under_way: AtomicUsize::new(0),
             every_kind: AtomicBool::new(false),
         };
@@ -43,29 +55,32 @@ impl Link {
         match self.queue.try_send(frame) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(_)) => {
-                self.cut();
+                self.end(Ending::Slow);
                 false
             }
             Err(mpsc::error::TrySendError::Closed(_)) => false,
         }
     }
 
-    /// Ends the connection: what it needs is not to be had here, and it resumes from
-    /// the log.
-    pub(crate) fn cut(&self) {
-        self.slow.store(true, Ordering::Relaxed);
-        self.slowed.notify_one();
+    /// Ends the connection; the first reason counts.
+    pub(crate) fn end(&self, why: Ending) {
+        let _ = self.ending.set(why);
+        self.has_ended.notify_one();
     }
 
-    /// Whether the queue was ever full.
-    #[cfg(test)]
-    pub(crate) fn is_slow(&self) -> bool {
-        self.slow.load(Ordering::Relaxed)
+    /// Why it ends, if it does.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        self.ending.get().copied()
     }
 
-    /// Waits until the queue is full.
-    pub(crate) async fn slowed(&self) {
-        self.slowed.notified().await;
+    /// Waits until it has to end.
+    pub(crate) async fn ended(&self) -> Ending {
+        loop {
+            if let Some(ending) = self.ending() {
+                return ending;
+            }
+            self.has_ended.notified().await;
+        }
     }
 
     /// The client has shown that it knows events beyond the original ones.

@@ -7,8 +7,9 @@ use base::{Code, Error, Uid};
 use proto::user::users_client::UsersClient;
 use proto::user::users_server::{Users, UsersServer};
 use proto::user::{
-    ChangeNameReply, ChangeNameRequest, GetProfileRequest, Profile, RegisterReply, RegisterRequest,
-    VerifyPasswordReply, VerifyPasswordRequest,
+    ChangeNameReply, ChangeNameRequest, ChangePasswordReply, ChangePasswordRequest,
+    GetProfileRequest, Profile, RegisterReply, RegisterRequest, VerifyPasswordReply,
+    VerifyPasswordRequest,
 };
 use tokio::net::TcpListener;
 use tonic::service::Routes;
@@ -63,6 +64,12 @@ impl Users for Fixture {
         &self,
         _: Request<ChangeNameRequest>,
     ) -> Result<Response<ChangeNameReply>, Status> {
+        unreachable!()
+    }
+    async fn change_password(
+        &self,
+        _: Request<ChangePasswordRequest>,
+    ) -> Result<Response<ChangePasswordReply>, Status> {
         unreachable!()
     }
 }

@@ -12,6 +12,10 @@ use super::*;
 use crate::Config;
 use crate::store::SqliteStore;
 
+mod ends;
+
+const SECRET: &str = "a secret of these tests, long enough";
+
 struct World {
     sessions: SessionsClient<Channel>,
     store: SqliteStore,
@@ -35,12 +39,7 @@ impl World {
         )));
         let lifecycle = Lifecycle::new();
         Self {
-            sessions: serve(
-                &store,
-                &clock,
-                &lifecycle,
-                "a secret of these tests, long enough",
-            ),
+            sessions: serve(&store, &clock, &lifecycle, SECRET),
             store,
             clock,
             lifecycle,
@@ -81,20 +80,24 @@ impl World {
     }
 }
 
+fn config(secret: &str) -> Config {
+    let mut config = load::<Config>(None, &Environment::new()).unwrap().config;
+    config.jwt_secret = Some(Secret::new(secret));
+    config
+}
+
 fn serve(
     store: &SqliteStore,
     clock: &Arc<ManualClock>,
     lifecycle: &Lifecycle,
     secret: &str,
 ) -> SessionsClient<Channel> {
-    let mut config = load::<Config>(None, &Environment::new()).unwrap().config;
-    config.jwt_secret = Some(Secret::new(secret));
     let ports = Ports {
         store: Arc::new(store.clone()),
         clock: clock.clone(),
         entropy: Arc::new(OsEntropy),
     };
-    let routes = crate::build(&config, ports, lifecycle).unwrap();
+    let routes = crate::build(&config(secret), ports, lifecycle).unwrap();
     let token = Secret::new("the token of this test");
     SessionsClient::new(Channel::in_process(routes, &token, lifecycle).unwrap())
 }
@@ -153,7 +156,14 @@ async fn a_token_ends_with_its_session_and_with_no_other() {
         world.log_in(7).await.unwrap(),
     );
     let ended = SessionId::new(one.session_id).unwrap();
-    assert!(world.store.end(ended, world.clock.now()).await.unwrap());
+    let ann = Uid::new(7).unwrap();
+    assert!(
+        world
+            .store
+            .end(ann, ended, world.clock.now())
+            .await
+            .unwrap()
+    );
     let error = world.verify(&one.token).await.unwrap_err();
     let said = (error.code(), error.detail());
     assert_eq!(said, (Code::Unauthenticated, "the session has ended"));
@@ -186,10 +196,23 @@ async fn a_token_of_another_secret_is_refused() {
 async fn no_token_and_no_secret_is_in_the_database() {
     let world = World::new().await;
     let issued = world.log_in(7).await.unwrap();
-    let (_, secret) = issued.refresh_token.split_once('.').unwrap();
+    let renewed = world.refresh(&issued.refresh_token, "key").await.unwrap();
+    let ticket = world
+        .make_ticket(7, issued.session_id)
+        .await
+        .unwrap()
+        .ticket;
+    let secret = |issued: &Issued| issued.refresh_token.split_once('.').unwrap().1.to_owned();
+    let secrets = [
+        secret(&issued),
+        secret(&renewed),
+        issued.token,
+        renewed.token,
+        ticket,
+    ];
     for file in std::fs::read_dir(world.data.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
-        for secret in [secret, &issued.token] {
+        for secret in &secrets {
             let found = bytes
                 .windows(secret.len())
                 .any(|at| at == secret.as_bytes());

@@ -1,20 +1,23 @@
-//! Sessions on PostgreSQL. Every use case is one statement, so it is its own
-//! transaction.
+//! Sessions on PostgreSQL.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{SessionId, Timestamp, Uid};
-use runtime::config::Postgres;
+use runtime::config;
 use runtime::postgres::Schema;
 use runtime::{Lifecycle, StoreError};
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{Postgres, Transaction};
 
-use super::{Store, rows};
-use crate::domain::NewSession;
+use super::sql::store;
+use super::{LISTED, OpenError, RenewError, Store, USE_PRECISION, rows};
+use crate::domain::{Ends, NewSession, Renewal, Renewed, SecretHash, Session};
 
 /// The longest a statement may run.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Idle sessions that one sweep ends, most.
+const SWEPT_AT_ONCE: i64 = 200;
 
 /// Sessions in a PostgreSQL schema; cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,7 +31,7 @@ impl PostgresStore {
     /// # Errors
     /// When the address cannot be read.
     pub fn connect(
-        postgres: &Postgres,
+        postgres: &config::Postgres,
         schema: &'static str,
         lifecycle: &Lifecycle,
     ) -> Result<Self, StoreError> {
@@ -40,50 +43,14 @@ impl PostgresStore {
         let pool = runtime::postgres::connect(postgres, schema, lifecycle)?;
         Ok(Self { pool })
     }
-}
 
-#[async_trait]
-impl Store for PostgresStore {
-    async fn open(&self, session: &NewSession, now: Timestamp) -> Result<SessionId, StoreError> {
-        let id = sqlx::query_scalar(
-            "INSERT INTO sessions
-                 (uid, password_version, device, address, refresh_hash, created_at, last_used)
-             VALUES ($1, $2, $3, $4, $5, $6, $6)
-             RETURNING id",
-        )
-        .bind(session.uid.as_i64())
-        .bind(session.password_version.cast_signed())
-        .bind(session.client.device())
-        .bind(session.client.address())
-        .bind(&session.refresh.0[..])
-        .bind(now.micros())
-        .fetch_one(&self.pool)
-        .await?;
-        rows::session(id)
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.pool.begin().await
     }
 
-    async fn living(&self, session: SessionId) -> Result<Option<Uid>, StoreError> {
-        let uid = sqlx::query_scalar(
-            "SELECT uid
-             FROM sessions
-             WHERE id = $1 AND ended_at IS NULL",
-        )
-        .bind(session.as_i64())
-        .fetch_optional(&self.pool)
-        .await?;
-        uid.map(rows::uid).transpose()
-    }
-
-    async fn end(&self, session: SessionId, now: Timestamp) -> Result<bool, StoreError> {
-        let ended = sqlx::query(
-            "UPDATE sessions
-             SET ended_at = $2
-             WHERE id = $1 AND ended_at IS NULL",
-        )
-        .bind(session.as_i64())
-        .bind(now.micros())
-        .execute(&self.pool)
-        .await?;
-        Ok(ended.rows_affected() > 0)
+    fn reader(&self) -> &PgPool {
+        &self.pool
     }
 }
+
+store!(PostgresStore, PgConnection);

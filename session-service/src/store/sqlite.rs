@@ -1,20 +1,24 @@
-//! Sessions on `SQLite`, one file. Every use case is one statement, so it is its own
-//! transaction.
+//! Sessions on `SQLite`, one file.
 
 use std::path::Path;
 
 use async_trait::async_trait;
 use base::{SessionId, Timestamp, Uid};
 use runtime::StoreError;
-use runtime::sqlite::Sqlite;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::{Sqlite, Transaction};
 
-use super::{Store, rows};
-use crate::domain::NewSession;
+use super::sql::store;
+use super::{LISTED, OpenError, RenewError, Store, USE_PRECISION, rows};
+use crate::domain::{Ends, NewSession, Renewal, Renewed, SecretHash, Session};
+
+/// Idle sessions that one sweep ends, most.
+const SWEPT_AT_ONCE: i64 = 200;
 
 /// Sessions in a `SQLite` file; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    file: Sqlite,
+    file: runtime::sqlite::Sqlite,
 }
 
 impl SqliteStore {
@@ -26,50 +30,16 @@ impl SqliteStore {
         let file = runtime::sqlite::open(path, sqlx::migrate!("migrations/sqlite")).await?;
         Ok(Self { file })
     }
-}
 
-#[async_trait]
-impl Store for SqliteStore {
-    async fn open(&self, session: &NewSession, now: Timestamp) -> Result<SessionId, StoreError> {
-        let id = sqlx::query_scalar(
-            "INSERT INTO sessions
-                 (uid, password_version, device, address, refresh_hash, created_at, last_used)
-             VALUES ($1, $2, $3, $4, $5, $6, $6)
-             RETURNING id",
-        )
-        .bind(session.uid.as_i64())
-        .bind(session.password_version.cast_signed())
-        .bind(session.client.device())
-        .bind(session.client.address())
-        .bind(&session.refresh.0[..])
-        .bind(now.micros())
-        .fetch_one(&self.file.writer)
-        .await?;
-        rows::session(id)
+    /// Takes the file's one place for writing at once: a transaction that begins with a
+    /// read and writes later may be refused.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.file.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
-    async fn living(&self, session: SessionId) -> Result<Option<Uid>, StoreError> {
-        let uid = sqlx::query_scalar(
-            "SELECT uid
-             FROM sessions
-             WHERE id = $1 AND ended_at IS NULL",
-        )
-        .bind(session.as_i64())
-        .fetch_optional(&self.file.readers)
-        .await?;
-        uid.map(rows::uid).transpose()
-    }
-
-    async fn end(&self, session: SessionId, now: Timestamp) -> Result<bool, StoreError> {
-        let ended = sqlx::query(
-            "UPDATE sessions
-             SET ended_at = $2
-             WHERE id = $1 AND ended_at IS NULL",
-        )
-        .bind(session.as_i64())
-        .bind(now.micros())
-        .execute(&self.file.writer)
-        .await?;
-        Ok(ended.rows_affected() > 0)
+    fn reader(&self) -> &SqlitePool {
+        &self.file.readers
     }
 }
+
+store!(SqliteStore, SqliteConnection);

@@ -178,7 +178,31 @@ fn no_two_refresh_tokens_are_the_same_and_what_is_stored_is_not_the_token() {
     let (session, secret) = one.token(SESSION).split_once('.').map(own).unwrap();
     assert_eq!(session, "3");
     assert_eq!(URL_SAFE_NO_PAD.decode(&secret).unwrap().len(), 32);
-    assert_eq!(RefreshHash(Sha256::digest(&secret).into()), one.hash());
+    assert_eq!(SecretHash(Sha256::digest(&secret).into()), one.hash());
+}
+
+/// RFC 4231, test case 2.
+#[test]
+fn the_mac_is_that_of_the_standard() {
+    let mac = hmac_sha256(b"Jefe", b"what do ya want for nothing?").unwrap();
+    let expected = [
+        0x5bdc_c146_bf60_754e_6a04_2426_0895_75c7_u128,
+        0x5a00_3f08_9d27_3983_9dec_58b9_64ec_3843,
+    ];
+    assert_eq!(mac.to_vec(), expected.map(u128::to_be_bytes).concat());
+}
+
+#[test]
+fn the_next_refresh_token_follows_from_this_one_and_the_salt_alone() {
+    let one = Refresh::new(&base::OsEntropy).unwrap();
+    let other = Refresh::new(&base::OsEntropy).unwrap();
+    let next = |from: &Refresh, salt| from.next(&[salt; 32]).unwrap().token(SESSION);
+    assert_eq!(next(&one, 1), next(&one, 1));
+    assert_ne!(next(&one, 1), next(&one, 2));
+    assert_ne!(next(&one, 1), next(&other, 1));
+    let (session, parsed) = Refresh::parse(&next(&one, 1)).unwrap();
+    assert_eq!(session, SESSION);
+    assert_eq!(parsed.hash(), one.next(&[1; 32]).unwrap().hash());
 }
 
 fn own((a, b): (&str, &str)) -> (String, String) {

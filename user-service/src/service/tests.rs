@@ -1,25 +1,58 @@
-//! user-service as its callers see it: over gRPC, on `SQLite` and the memory cache.
+//! user-service as its callers see it: over gRPC, on `SQLite` and the memory cache, with
+//! session-service as a fake.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
-use base::Timestamp;
+use async_trait::async_trait;
+use base::{OsEntropy, SystemClock};
 use cache::Memory;
 use proto::user::users_client::UsersClient;
 use proto::user::verify_password_request::Login as Said;
 use proto::user::{
-    ChangeNameRequest, GetProfileRequest, RegisterRequest, VerifyPasswordReply,
-    VerifyPasswordRequest,
+    ChangeNameRequest, ChangePasswordRequest, GetProfileRequest, RegisterRequest,
+    VerifyPasswordReply, VerifyPasswordRequest,
 };
 use runtime::config::{Environment, Secret, Span, load};
 use runtime::{Call, Channel, RequestId};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::*;
 use crate::Config;
 use crate::store::SqliteStore;
 
+/// session-service: what it was told, and whether it can be reached.
+#[derive(Default)]
+struct FakeSessions {
+    told: Mutex<Vec<Untold>>,
+    is_away: Mutex<bool>,
+}
+
+#[async_trait]
+impl Sessions for FakeSessions {
+    async fn password_changed(&self, _: &Call, change: &Untold) -> base::Result<()> {
+        if *self.is_away.lock().unwrap() {
+            return Err(Error::unavailable("not reachable", "on purpose"));
+        }
+        self.told.lock().unwrap().push(*change);
+        Ok(())
+    }
+}
+
+impl FakeSessions {
+    fn set_away(&self, is_away: bool) {
+        *self.is_away.lock().unwrap() = is_away;
+    }
+
+    fn told(&self) -> Vec<Untold> {
+        self.told.lock().unwrap().clone()
+    }
+}
+
 struct World {
     users: UsersClient<Channel>,
+    sessions: Arc<FakeSessions>,
     store: SqliteStore,
     lifecycle: Lifecycle,
     _data: tempfile::TempDir,
@@ -44,16 +77,29 @@ async fn world_of(config: &Config) -> World {
         .await
         .unwrap();
     let lifecycle = Lifecycle::new();
+    let sessions = Arc::<FakeSessions>::default();
     World {
-        users: serve(config, &store, &lifecycle),
+        users: serve(config, &store, &sessions, &lifecycle),
+        sessions,
         store,
         lifecycle,
         _data: data,
     }
 }
 
-fn serve(config: &Config, store: &SqliteStore, lifecycle: &Lifecycle) -> UsersClient<Channel> {
-    let ports = Ports::new(Arc::new(store.clone()), Arc::new(Memory::new()));
+fn serve(
+    config: &Config,
+    store: &SqliteStore,
+    sessions: &Arc<FakeSessions>,
+    lifecycle: &Lifecycle,
+) -> UsersClient<Channel> {
+    let ports = Ports {
+        store: Arc::new(store.clone()),
+        cache: Arc::new(Memory::new()),
+        sessions: Arc::clone(sessions) as Arc<dyn Sessions>,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(OsEntropy),
+    };
     let routes = crate::build(config, ports, lifecycle).unwrap();
     let token = Secret::new("the token of this test");
     UsersClient::new(Channel::in_process(routes, &token, lifecycle).unwrap())
@@ -103,6 +149,19 @@ impl World {
         });
         call.wait(self.users.clone().change_name(request)).await?;
         Ok(())
+    }
+
+    /// Changes a password from session 3.
+    async fn change_password(&self, uid: u64, old: &str, new: &str) -> base::Result<()> {
+        let call = call().by(Uid::new(uid).unwrap());
+        let request = call.request(ChangePasswordRequest {
+            old_password: old.to_owned(),
+            new_password: new.to_owned(),
+            session_id: 3,
+        });
+        call.wait(self.users.clone().change_password(request))
+            .await
+            .map(drop)
     }
 }
 
@@ -200,7 +259,7 @@ async fn a_login_renews_a_hash_that_was_made_at_another_cost() {
     let mut dearer = config();
     dearer.argon2.passes = 2;
     let world = World {
-        users: serve(&dearer, &world.store, &world.lifecycle),
+        users: serve(&dearer, &world.store, &world.sessions, &world.lifecycle),
         ..world
     };
     let ann = Login::Username(Username::parse("", "Ann").unwrap());
@@ -258,6 +317,93 @@ async fn who_is_not_there_is_not_found_and_who_does_not_say_who_he_is_may_not() 
     assert_eq!(answer.unwrap_err().code(), Code::Unauthenticated);
 }
 
+/// What session-service is told of the change of this user's password to `version`.
+fn change(uid: u64, version: u64) -> Untold {
+    Untold {
+        uid: Uid::new(uid).unwrap(),
+        version,
+        kept: SessionId::new(3),
+    }
+}
+
+#[tokio::test]
+async fn a_new_password_takes_the_place_of_the_old_and_sessions_are_told() {
+    let world = world().await;
+    let uid = world.ann().await;
+    let changed = world.change_password(uid, "correct horse", "battery staple");
+    changed.await.unwrap();
+    assert_eq!(world.sessions.told(), [change(uid, 2)]);
+    let old = world.log_in(name("Ann"), "correct horse").await;
+    assert_eq!(old.unwrap_err().code(), Code::Unauthenticated);
+    let verified = world.log_in(name("Ann"), "battery staple").await.unwrap();
+    assert_eq!(verified.password_version, 2);
+    let changed = world.change_password(uid, "battery staple", "correct horse");
+    changed.await.unwrap();
+    assert_eq!(world.sessions.told(), [change(uid, 2), change(uid, 3)]);
+}
+
+#[tokio::test]
+async fn a_password_is_not_changed_by_who_does_not_know_it_nor_to_what_is_none() {
+    let world = world().await;
+    let uid = world.ann().await;
+    for (who, old, new, code) in [
+        (uid, "wrong horse", "battery staple", Code::PermissionDenied),
+        (uid, "", "battery staple", Code::PermissionDenied),
+        (uid, "correct horse", "staple", Code::InvalidArgument),
+        (99, "correct horse", "battery staple", Code::NotFound),
+    ] {
+        let refused = world.change_password(who, old, new).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{refused}");
+    }
+    assert_eq!(world.sessions.told(), []);
+    assert!(world.log_in(name("Ann"), "correct horse").await.is_ok());
+}
+
+#[tokio::test]
+async fn of_many_changes_of_one_password_one_wins() {
+    let world = Arc::new(world().await);
+    let uid = world.ann().await;
+    let mut changing = JoinSet::new();
+    for n in 0..6 {
+        let world = Arc::clone(&world);
+        changing.spawn(async move {
+            let new = format!("password {n}");
+            let changed = world.change_password(uid, "correct horse", &new).await;
+            changed.map(|()| new).map_err(|refused| refused.code())
+        });
+    }
+    let outcomes = changing.join_all().await;
+    let refused = outcomes
+        .iter()
+        .filter(|it| **it == Err(Code::PermissionDenied));
+    assert_eq!(refused.count(), 5);
+    let winner = outcomes.iter().find_map(|it| it.as_ref().ok()).unwrap();
+    assert!(world.log_in(name("Ann"), winner).await.is_ok());
+    assert_eq!(world.sessions.told(), [change(uid, 2)]);
+}
+
+#[tokio::test]
+async fn a_change_that_sessions_were_not_told_of_is_told_when_they_are_back() {
+    let world = world().await;
+    let uid = world.ann().await;
+    world.sessions.set_away(true);
+    let changed = world.change_password(uid, "correct horse", "battery staple");
+    assert_eq!(changed.await.unwrap_err().code(), Code::Unavailable);
+    // It counts all the same.
+    assert!(world.log_in(name("Ann"), "battery staple").await.is_ok());
+    assert_eq!(world.sessions.told(), []);
+    world.sessions.set_away(false);
+    let telling = async {
+        while world.sessions.told().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), telling)
+        .await
+        .unwrap();
+    assert_eq!(world.sessions.told(), [change(uid, 2)]);
+}
+
 #[tokio::test]
 async fn a_profile_tells_when_it_was_made() {
     let world = world().await;
@@ -269,7 +415,7 @@ async fn a_profile_tells_when_it_was_made() {
         .await
         .unwrap();
     assert_eq!(profile.email, "Ann@example.org");
-    let age = base::SystemClock.now().micros() - profile.created_at;
+    let age = SystemClock.now().micros() - profile.created_at;
     assert!(
         (0..60_000_000).contains(&age),
         "{}",

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use base::{Email, Timestamp, Uid, Username};
+use base::{Email, SessionId, Timestamp, Uid, Username};
 use tokio::task::JoinSet;
 
 use super::{RegisterError, RenameError, Store};
-use crate::domain::{Hash, Login, NewAccount, Profile};
+use crate::domain::{Hash, Login, NewAccount, Profile, Untold};
 
 type Shared = Arc<dyn Store>;
 
 const NOW: Timestamp = Timestamp::from_micros(1_767_323_045_678_901);
+const LATER: Timestamp = Timestamp::from_micros(1_767_323_045_678_902);
+const SESSION: SessionId = SessionId::new(3).unwrap();
 
 fn username(name: &str) -> Username {
     Username::parse("Username", name).unwrap()
@@ -126,6 +128,76 @@ async fn a_hash_is_replaced_only_while_it_is_the_one_that_was_read(store: Shared
     assert_eq!(stored().await.password_version, 1);
 }
 
+/// Changes a password of version `old`.
+async fn change(
+    store: &Shared,
+    uid: Uid,
+    old: u64,
+    new: &str,
+    kept: Option<SessionId>,
+) -> Option<Untold> {
+    let changed = store.change_password(uid, old, &hash(new), kept, NOW).await;
+    changed.unwrap()
+}
+
+async fn a_new_password_is_a_new_version_that_is_to_be_told(store: Shared) {
+    let uid = register(&store, "Ann").await;
+    assert_eq!(store.untold(LATER).await.unwrap(), []);
+    let changed = change(&store, uid, 1, "$second", Some(SESSION)).await;
+    let change = Untold {
+        uid,
+        version: 2,
+        kept: Some(SESSION),
+    };
+    assert_eq!(changed, Some(change));
+    let stored = store.credentials_of(uid).await.unwrap().unwrap();
+    assert_eq!((stored.uid, stored.password_version), (uid, 2));
+    assert_eq!(stored.hash, hash("$second"));
+    assert_eq!(
+        store.untold(NOW).await.unwrap(),
+        [],
+        "it may be under way still"
+    );
+    assert_eq!(store.untold(LATER).await.unwrap(), [change]);
+    store.told(&change).await.unwrap();
+    assert_eq!(store.untold(LATER).await.unwrap(), []);
+}
+
+async fn of_several_changes_the_newest_is_told_and_an_older_word_leaves_it(store: Shared) {
+    let uid = register(&store, "Ann").await;
+    let first = change(&store, uid, 1, "$second", Some(SESSION)).await;
+    let first = first.unwrap();
+    let second = change(&store, uid, 2, "$third", None).await.unwrap();
+    assert_eq!((second.version, second.kept), (3, None));
+    store.told(&first).await.unwrap();
+    assert_eq!(store.untold(LATER).await.unwrap(), [second]);
+    store.told(&second).await.unwrap();
+    store.told(&first).await.unwrap();
+    assert_eq!(store.untold(LATER).await.unwrap(), []);
+}
+
+async fn a_password_is_changed_only_while_it_is_the_one_that_was_verified(store: Shared) {
+    let uid = register(&store, "Ann").await;
+    let mut changing = JoinSet::new();
+    for n in 0..8 {
+        let store = Arc::clone(&store);
+        changing.spawn(async move {
+            let new = format!("${n}");
+            let changed = change(&store, uid, 1, &new, None).await;
+            changed.map(|_| hash(&new))
+        });
+    }
+    let changed: Vec<Hash> = changing.join_all().await.into_iter().flatten().collect();
+    let stored = store.credentials_of(uid).await.unwrap().unwrap();
+    assert_eq!((changed, stored.password_version), (vec![stored.hash], 2));
+}
+
+async fn who_is_not_there_has_no_password(store: Shared) {
+    let nobody = Uid::new(99).unwrap();
+    assert_eq!(store.credentials_of(nobody).await.unwrap(), None);
+    assert_eq!(change(&store, nobody, 1, "$second", None).await, None);
+}
+
 async fn a_new_name_takes_the_place_of_the_old_one(store: Shared) {
     let uid = register(&store, "Ann").await;
     store.rename(uid, &username("Anna")).await.unwrap();
@@ -184,6 +256,10 @@ laws![
     of_many_who_want_a_name_one_gets_it,
     credentials_are_found_by_name_and_by_address_in_any_case,
     a_hash_is_replaced_only_while_it_is_the_one_that_was_read,
+    a_new_password_is_a_new_version_that_is_to_be_told,
+    of_several_changes_the_newest_is_told_and_an_older_word_leaves_it,
+    a_password_is_changed_only_while_it_is_the_one_that_was_verified,
+    who_is_not_there_has_no_password,
     a_new_name_takes_the_place_of_the_old_one,
     ones_own_name_may_change_its_case,
     a_taken_name_is_refused_and_nothing_changes,

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base::{Timestamp, Uid, Username};
+use base::{SessionId, Timestamp, Uid, Username};
 use runtime::config::Postgres;
 use runtime::postgres::Schema;
 use runtime::{Lifecycle, StoreError};
 use sqlx::postgres::PgPool;
 
 use super::{RegisterError, RenameError, Store, rows};
-use crate::domain::{Credentials, Hash, Login, NewAccount, Profile};
+use crate::domain::{Credentials, Hash, Login, NewAccount, Profile, Untold};
 
 /// The longest a statement may run.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -91,6 +91,51 @@ impl Store for PostgresStore {
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    async fn credentials_of(&self, uid: Uid) -> Result<Option<Credentials>, StoreError> {
+        let row = sqlx::query_as(rows::CREDENTIALS_OF)
+            .bind(uid.as_i64())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(rows::credentials).transpose()
+    }
+
+    async fn change_password(
+        &self,
+        uid: Uid,
+        old: u64,
+        new: &Hash,
+        kept: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<Option<Untold>, StoreError> {
+        let row = sqlx::query_as(rows::CHANGE_PASSWORD)
+            .bind(uid.as_i64())
+            .bind(old.cast_signed())
+            .bind(&new.phc)
+            .bind(new.version)
+            .bind(kept.map_or(0, SessionId::as_i64))
+            .bind(now.micros())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(rows::untold).transpose()
+    }
+
+    async fn told(&self, change: &Untold) -> Result<(), StoreError> {
+        sqlx::query(rows::TOLD)
+            .bind(change.uid.as_i64())
+            .bind(change.version.cast_signed())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    async fn untold(&self, before: Timestamp) -> Result<Vec<Untold>, StoreError> {
+        let found = sqlx::query_as(rows::UNTOLD)
+            .bind(before.micros())
+            .fetch_all(&self.pool)
+            .await?;
+        found.into_iter().map(rows::untold).collect()
     }
 
     async fn profile(&self, uid: Uid) -> Result<Option<Profile>, StoreError> {

@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use base::{Timestamp, Uid, Username};
+use base::{SessionId, Timestamp, Uid, Username};
 use runtime::StoreError;
 use runtime::sqlite::Sqlite;
 
 use super::{RegisterError, RenameError, Store, rows};
-use crate::domain::{Credentials, Hash, Login, NewAccount, Profile};
+use crate::domain::{Credentials, Hash, Login, NewAccount, Profile, Untold};
 
 /// Accounts in a `SQLite` file; cheap to clone.
 #[derive(Debug, Clone)]
@@ -77,6 +77,51 @@ impl Store for SqliteStore {
         .execute(&self.file.writer)
         .await?;
         Ok(())
+    }
+
+    async fn credentials_of(&self, uid: Uid) -> Result<Option<Credentials>, StoreError> {
+        let row = sqlx::query_as(rows::CREDENTIALS_OF)
+            .bind(uid.as_i64())
+            .fetch_optional(&self.file.readers)
+            .await?;
+        row.map(rows::credentials).transpose()
+    }
+
+    async fn change_password(
+        &self,
+        uid: Uid,
+        old: u64,
+        new: &Hash,
+        kept: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<Option<Untold>, StoreError> {
+        let row = sqlx::query_as(rows::CHANGE_PASSWORD)
+            .bind(uid.as_i64())
+            .bind(old.cast_signed())
+            .bind(&new.phc)
+            .bind(new.version)
+            .bind(kept.map_or(0, SessionId::as_i64))
+            .bind(now.micros())
+            .fetch_optional(&self.file.writer)
+            .await?;
+        row.map(rows::untold).transpose()
+    }
+
+    async fn told(&self, change: &Untold) -> Result<(), StoreError> {
+        sqlx::query(rows::TOLD)
+            .bind(change.uid.as_i64())
+            .bind(change.version.cast_signed())
+            .execute(&self.file.writer)
+            .await?;
+        Ok(())
+    }
+
+    async fn untold(&self, before: Timestamp) -> Result<Vec<Untold>, StoreError> {
+        let found = sqlx::query_as(rows::UNTOLD)
+            .bind(before.micros())
+            .fetch_all(&self.file.readers)
+            .await?;
+        found.into_iter().map(rows::untold).collect()
     }
 
     async fn profile(&self, uid: Uid) -> Result<Option<Profile>, StoreError> {

@@ -44,6 +44,49 @@ fn a_registration_needs_all_three_and_names_what_is_wrong() {
 }
 
 #[test]
+fn a_change_of_password_takes_any_old_one_and_no_new_one_that_breaks_the_rules() {
+    let parse = |body: &str| ChangePasswordRequest::parse(body.as_bytes());
+    let ok = parse(r#"{"oldpassword":"","NewPassword":"12345678"}"#).unwrap();
+    assert_eq!(ok.old_password, "");
+    assert_eq!(ok.new_password.as_bytes(), b"12345678");
+    assert!(!format!("{ok:?}").contains("1234"));
+    for (body, field) in [
+        (r#"{"NewPassword":"12345678"}"#, "OldPassword"),
+        (
+            r#"{"OldPassword":1,"NewPassword":"12345678"}"#,
+            "OldPassword",
+        ),
+        (
+            r#"{"OldPassword":"a\u0000b","NewPassword":"12345678"}"#,
+            "OldPassword",
+        ),
+        (r#"{"OldPassword":"x"}"#, "NewPassword"),
+        (
+            r#"{"OldPassword":"x","NewPassword":"1234567"}"#,
+            "NewPassword",
+        ),
+    ] {
+        let detail = refusal(parse(body));
+        assert!(
+            detail.starts_with(&format!("{field}: ")),
+            "{body}: {detail}"
+        );
+    }
+}
+
+#[test]
+fn a_refresh_takes_any_string_and_does_not_print_it() {
+    let parse = |body: &str| RefreshRequest::parse(body.as_bytes());
+    let ok = parse(r#"{"refreshtoken":"1.secret"}"#).unwrap();
+    assert_eq!(ok.refresh_token, "1.secret");
+    assert!(!format!("{ok:?}").contains("secret"));
+    for body in ["{}", r#"{"RefreshToken":7}"#, r#"{"RefreshToken":null}"#] {
+        let detail = refusal(parse(body));
+        assert!(detail.starts_with("RefreshToken: "), "{body}: {detail}");
+    }
+}
+
+#[test]
 fn a_login_takes_any_string_but_not_any_type() {
     let name = |body: &str| LoginRequest::parse(body.as_bytes()).map(|login| login.name);
     let email = |text: &str| LoginName::Email(text.to_owned());

@@ -1,0 +1,46 @@
+-- The newest password of each user that is known here. Its row is locked by whatever
+-- depends on it: a session being opened, a password being changed.
+CREATE TABLE users (
+    uid              BIGINT PRIMARY KEY,
+    password_version BIGINT NOT NULL
+);
+
+-- Refresh tokens that were used, as long as their sessions live.
+CREATE TABLE spent (
+    -- SHA-256 of the secret part of the token.
+    hash       BYTEA  PRIMARY KEY,
+    session_id BIGINT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    -- SHA-256 of the Idempotency-Key it was used with; NULL: none.
+    key_hash   BYTEA,
+    -- What the new secret was derived with.
+    salt       BYTEA  NOT NULL,
+    at         BIGINT NOT NULL
+);
+
+CREATE INDEX spent_by_session ON spent (session_id);
+
+-- Sessions that ended, numbered without gaps in the order of their commits: whoever
+-- ends one holds the only row of ended_head.
+CREATE TABLE ended (
+    no         BIGINT PRIMARY KEY,
+    session_id BIGINT NOT NULL,
+    at         BIGINT NOT NULL
+);
+
+CREATE TABLE ended_head (
+    one BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (one),
+    no  BIGINT NOT NULL
+);
+
+INSERT INTO ended_head (no) VALUES (0);
+
+-- Tickets that open one WebSocket.
+CREATE TABLE tickets (
+    -- SHA-256 of the ticket.
+    hash       BYTEA  PRIMARY KEY,
+    session_id BIGINT NOT NULL,
+    until      BIGINT NOT NULL
+);
+
+CREATE INDEX tickets_by_until ON tickets (until);
+CREATE INDEX sessions_living_by_use ON sessions (last_used) WHERE ended_at IS NULL;
