@@ -164,6 +164,44 @@ scenarios! {
         }
     }
 
+    async fn a_refresh_lacking_something_is_told_what(world: World) {
+        let gateway = world.gateway(0);
+        names(gateway, Method::POST, "/refresh", "{}", "RefreshToken").await;
+        for value in no_strings() {
+            let body = json!({ "RefreshToken": value }).to_string();
+            names(gateway, Method::POST, "/refresh", body, "RefreshToken").await;
+        }
+        let body = json!({ "RefreshToken": "x" }).to_string();
+        for key in ["", "x".repeat(65).as_str()] {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static("idempotency-key"),
+                key.parse().unwrap(),
+            )]);
+            let answer = gateway.raw(Method::POST, "/refresh", headers, body.clone()).await.unwrap();
+            assert_eq!(answer.status, 400, "{answer:?}");
+            let problem: Problem = answer.json().unwrap();
+            assert!(problem.detail.starts_with("Idempotency-Key"), "{}", problem.detail);
+        }
+    }
+
+    async fn a_change_of_password_lacking_something_is_told_what(world: World) {
+        let ann = world.user().await;
+        let change = async |body: Value, field: &str| {
+            names(ann.api(), Method::PUT, "/change-password", body.to_string(), field).await;
+        };
+        change(json!({ "NewPassword": "another password" }), "OldPassword").await;
+        change(json!({ "OldPassword": ann.password }), "NewPassword").await;
+        for value in no_strings() {
+            let body = json!({ "OldPassword": value, "NewPassword": "another password" });
+            change(body, "OldPassword").await;
+            change(json!({ "OldPassword": ann.password, "NewPassword": value }), "NewPassword").await;
+        }
+        for new in ["", "1234567", "12345678\0", &"x".repeat(129)] {
+            change(json!({ "OldPassword": ann.password, "NewPassword": new }), "NewPassword").await;
+        }
+        ann.api().login(&ann.email, &ann.password).await.unwrap();
+    }
+
     async fn a_rooms_name_has_3_to_20_characters(world: World) {
         let ann = world.user().await;
         let create = async |body: Value, field: &str| {
@@ -210,6 +248,7 @@ scenarios! {
             names(ann.api(), Method::GET, &format!("/profile/{id}"), "", "UID").await;
             names(ann.api(), Method::GET, &format!("/room/{id}"), "", "RoomID").await;
             names(ann.api(), Method::GET, &format!("/messages/{id}"), "", "RoomID").await;
+            names(ann.api(), Method::DELETE, &format!("/sessions/{id}"), "", "SessionID").await;
         }
     }
 

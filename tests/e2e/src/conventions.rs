@@ -133,7 +133,10 @@ scenarios! {
         let routes = [
             (Method::GET, "/profile"), (Method::PUT, "/change-name"), (Method::POST, "/create-room"),
             (Method::PUT, "/join"), (Method::PUT, "/invite"), (Method::PUT, "/leave"),
-            (Method::GET, "/rooms"), (Method::GET, "/messages/1"),
+            (Method::GET, "/rooms"), (Method::GET, "/messages/1"), (Method::POST, "/logout"),
+            (Method::GET, "/sessions"), (Method::DELETE, "/sessions"),
+            (Method::DELETE, "/sessions/1"), (Method::PUT, "/change-password"),
+            (Method::POST, "/ws-ticket"),
         ];
         for (method, path) in routes {
             let answer = ask(world.gateway(0), method, path, &[], "{}").await;
@@ -183,6 +186,13 @@ scenarios! {
             (Method::POST, "/join", "PUT"),
             (Method::POST, "/rooms", "GET"),
             (Method::PATCH, "/profile/1", "GET"),
+            (Method::PUT, "/refresh", "POST"),
+            (Method::GET, "/logout", "POST"),
+            (Method::POST, "/sessions", "GET"),
+            (Method::POST, "/sessions", "DELETE"),
+            (Method::GET, "/sessions/1", "DELETE"),
+            (Method::POST, "/change-password", "PUT"),
+            (Method::GET, "/ws-ticket", "POST"),
         ] {
             let answer = ask(world.gateway(0), method, path, &[], "").await;
             assert_eq!(answer.status, 405, "{path}");

@@ -8,6 +8,8 @@ pub(crate) mod distributed;
 mod embedded;
 mod feed;
 pub(crate) mod raw;
+#[cfg(feature = "distributed")]
+pub(crate) mod relay;
 mod token;
 mod user;
 mod world;

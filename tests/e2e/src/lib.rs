@@ -29,3 +29,4 @@ mod restarts;
 mod restore;
 mod resume;
 mod rooms;
+mod sessions;

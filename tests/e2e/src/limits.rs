@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use client::wire::frame::ServerFrame;
 use client::wire::{Code, Problem};
-use client::{Answer, Api, Method};
+use client::{Answer, Api, Method, Socket};
 use http::HeaderMap;
 use serde_json::json;
 
@@ -52,6 +52,26 @@ fn wait_of(answer: &Answer) -> Duration {
     Duration::from_secs(wait)
 }
 
+/// Asks many at once, again and again, until it is too much.
+async fn at_once_until_limited<F>(api: &Api, ask: impl Fn(Api) -> F)
+where
+    F: Future<Output = client::Error> + Send + 'static,
+{
+    for _ in 0..40 {
+        let mut asking = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            asking.spawn(ask(api.clone()));
+        }
+        for refusal in asking.join_all().await {
+            match refusal.code() {
+                Some(Code::RateLimited) => return,
+                code => assert_eq!(code, Some(Code::Unauthenticated), "{refusal:?}"),
+            }
+        }
+    }
+    panic!("two thousand requests at once, and none was too many");
+}
+
 fn registration() -> String {
     let name = unique("u");
     let email = format!("{name}@example.org");
@@ -91,6 +111,30 @@ scenarios! {
             let again = own.gateway(0).login("nobody@example.org", "not it at all").await.unwrap_err();
             assert_eq!(again.code(), Some(Code::Unauthenticated));
         }
+        own.stop().await;
+    }
+
+    async fn a_token_is_no_leave_to_try_passwords(world: World) {
+        let own = world.own(true).await;
+        let ann = own.user().await;
+        let wrong = || json!({ "OldPassword": "not it at all", "NewPassword": "another password" }).to_string();
+        let answer = until_limited(ann.api(), &Method::PUT, "/change-password", wrong).await;
+        wait_of(&answer);
+        let right = ann.api().change_password(&ann.password, "another password").await.unwrap_err();
+        assert_eq!(right.code(), Some(Code::RateLimited));
+        ann.api().profile().await.unwrap();
+        own.stop().await;
+    }
+
+    async fn refresh_tokens_and_tickets_are_not_to_be_tried_out(world: World) {
+        let own = world.own(true).await;
+        let api = own.gateway(0);
+        let refresh = |api: Api| async move { api.refresh("1.AAAA", None).await.unwrap_err() };
+        let enter = |api: Api| async move {
+            Socket::connect_with_ticket(&api, "AAAA").await.unwrap_err()
+        };
+        at_once_until_limited(api, refresh).await;
+        at_once_until_limited(api, enter).await;
         own.stop().await;
     }
 

@@ -5,7 +5,7 @@ use client::wire::Code;
 use client::wire::frame::{EventKind, ServerFrame};
 use serde_json::json;
 
-use crate::harness::{World, run_embedded};
+use crate::harness::{World, refused, run_embedded};
 
 /// In good order nothing is written whose author is not told. (A gateway of the
 /// distributed system is killed here, which lets nobody tell.)
@@ -48,6 +48,26 @@ scenarios! {
         assert_eq!(ann.api().profile().await.unwrap().username, ann.name);
         own.gateway(0).login(&ann.email, &ann.password).await.unwrap();
         assert_eq!(socket.say("three").await.unwrap().message_id, before[0].id.next());
+        own.stop().await;
+    }
+
+    async fn sessions_and_their_ends_outlive_a_restart(world: World) {
+        let mut own = world.own(false).await;
+        let ann = own.user().await;
+        let (kept, ended) = (ann.log_in().await, ann.log_in().await);
+        let ended_api = ann.api().with_token(&ended.token);
+        let renewed = ann.api().refresh(&kept.refresh_token, None).await.unwrap();
+        let ticket = ann.api().ticket().await.unwrap().ticket;
+        ended_api.logout().await.unwrap();
+        own.restart().await;
+        refused(ended_api.profile().await, Code::Unauthenticated);
+        refused(ended_api.refresh(&ended.refresh_token, None).await, Code::Unauthenticated);
+        let mut socket = client::Socket::connect_with_ticket(own.gateway(0), &ticket).await.unwrap();
+        let kept_api = ann.api().with_token(&renewed.token);
+        assert_eq!(kept_api.sessions().await.unwrap().len(), 2);
+        refused(kept_api.refresh(&kept.refresh_token, None).await, Code::Unauthenticated);
+        refused(kept_api.refresh(&renewed.refresh_token, None).await, Code::Unauthenticated);
+        socket.ping().await.unwrap();
         own.stop().await;
     }
 

@@ -11,6 +11,8 @@ use client::{Api, Method};
 use tokio::process::{Child, Command};
 use tokio::time::{interval, timeout};
 
+use super::relay::Relay;
+
 /// A system that `deploy/dev/up` started, by the folder with its state.
 pub(crate) struct Dev {
     folder: PathBuf,
@@ -124,6 +126,11 @@ impl Dev {
         }
     }
 
+    /// Where session-service answers.
+    pub(crate) fn session_address(&self) -> String {
+        format!("127.0.0.1:{}", self.port(9102))
+    }
+
     async fn deploy(&self, script: &str, name: &str) {
         let path = format!("{}/../../deploy/dev/{script}", env!("CARGO_MANIFEST_DIR"));
         run(Command::new(path)
@@ -192,6 +199,15 @@ pub(crate) struct ExtraGateway {
 impl ExtraGateway {
     /// Starts it as `deploy/dev/up` starts its own, and waits until it is ready.
     pub(crate) async fn start(dev: &Dev, limits: bool) -> Self {
+        Self::with_sessions_at(dev.session_address(), dev, limits).await
+    }
+
+    /// As [`ExtraGateway::start`], with another way to session-service.
+    pub(crate) async fn start_behind(dev: &Dev, way: &Relay) -> Self {
+        Self::with_sessions_at(way.address().to_string(), dev, false).await
+    }
+
+    async fn with_sessions_at(sessions: String, dev: &Dev, limits: bool) -> Self {
         let local = |port: u16| format!("127.0.0.1:{port}");
         let messages: u16 = dev.kept("settings", "MESSAGES").parse().unwrap();
         let messages: Vec<_> = (1..=messages).map(|n| local(dev.port(9110 + n))).collect();
@@ -202,7 +218,7 @@ impl ExtraGateway {
             ("PARLEY_GATEWAY__ADMIN__LISTEN", admin.clone()),
             ("PARLEY_GATEWAY__KAFKA__BROKERS", local(dev.port(29092))),
             ("PARLEY_GATEWAY__SERVICES__USER", local(dev.port(9101))),
-            ("PARLEY_GATEWAY__SERVICES__SESSION", local(dev.port(9102))),
+            ("PARLEY_GATEWAY__SERVICES__SESSION", sessions),
             ("PARLEY_GATEWAY__SERVICES__ROOMS", local(dev.port(9103))),
             ("PARLEY_GATEWAY__SERVICES__MESSAGE", messages.join(",")),
             ("PARLEY_GATEWAY__LIMITS__ENABLED", limits.to_string()),

@@ -29,6 +29,18 @@ macro_rules! scenarios {
     };
 }
 
+/// Makes a test `distributed::name` of each scenario, for what one process cannot show.
+#[cfg(feature = "distributed")]
+macro_rules! distributed_scenarios {
+    ($($(#[$meta:meta])* async fn $name:ident($world:ident: World) $body:block)+) => {
+        $($(#[$meta])* async fn $name($world: $crate::harness::World) $body)+
+
+        mod distributed {
+            $(#[test] fn $name() { $crate::harness::run_distributed(super::$name); })+
+        }
+    };
+}
+
 /// Makes a test `distributed::name` of each scenario. These stop parts of the system,
 /// so nothing else runs beside them.
 #[cfg(feature = "distributed")]

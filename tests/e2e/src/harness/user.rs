@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base::{Clock, SystemClock};
-use client::wire::{Code, RoomId, Uid, frame::Sent};
+use client::wire::{Code, RoomId, Uid, frame::Sent, response::LoggedIn};
 use client::{Api, Error, Refusal, Socket};
 use tokio::sync::Semaphore;
 
@@ -58,6 +58,12 @@ impl User {
 
     pub(crate) fn token(&self) -> &str {
         self.api().token().unwrap()
+    }
+
+    /// One more session.
+    pub(crate) async fn log_in(&self) -> LoggedIn {
+        let _turn = LOGINS.acquire().await.unwrap();
+        retrying(|| self.api().login_by_name(&self.name, &self.password)).await
     }
 
     /// A new open room, with the user as its only member.
