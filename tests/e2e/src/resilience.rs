@@ -11,6 +11,7 @@ use crate::harness::distributed::Dev;
 use crate::harness::{World, refused};
 
 mod load;
+mod outages;
 mod sessions;
 
 use load::under_load;

@@ -66,17 +66,7 @@ impl World {
     pub(crate) async fn own(&self, limits: bool) -> Self {
         match &self.place {
             Place::SharedEmbedded | Place::OwnEmbedded { .. } => {
-                let data = tempfile::tempdir().unwrap();
-                let system = Embedded::start(data.path(), embedded::any_port(), limits).await;
-                let gateways = vec![api(&system.addr().to_string())];
-                Self {
-                    gateways,
-                    place: Place::OwnEmbedded {
-                        data,
-                        limits,
-                        system: Some(system),
-                    },
-                }
+                Self::embedded_in(tempfile::tempdir().unwrap(), limits).await
             }
             #[cfg(feature = "distributed")]
             Place::SharedDistributed | Place::OwnGateway(_) => {
@@ -87,6 +77,24 @@ impl World {
                     place: Place::OwnGateway(Box::new(gateway)),
                 }
             }
+        }
+    }
+
+    /// An embedded system for this scenario alone, with its data in a folder below
+    /// `place` and without limits.
+    pub(crate) async fn own_on(&self, place: &Path) -> Self {
+        Self::embedded_in(tempfile::tempdir_in(place).unwrap(), false).await
+    }
+
+    async fn embedded_in(data: TempDir, limits: bool) -> Self {
+        let system = Embedded::start(data.path(), embedded::any_port(), limits).await;
+        Self {
+            gateways: vec![api(&system.addr().to_string())],
+            place: Place::OwnEmbedded {
+                data,
+                limits,
+                system: Some(system),
+            },
         }
     }
 

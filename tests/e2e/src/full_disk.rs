@@ -1,0 +1,113 @@
+//! A disk that is full: what was acknowledged stays, reads go on, writes are refused, and
+//! all is well when there is space again.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use client::wire::{Code, Seq};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use crate::harness::{World, run_embedded};
+
+/// A folder with a disk of its own; only who may mount one has it.
+struct SmallDisk {
+    folder: TempDir,
+}
+
+impl SmallDisk {
+    fn new(megabytes: u32) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Self { folder };
+        disk.mount(&format!("size={megabytes}m")).then_some(disk)
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn grow(&self, megabytes: u32) {
+        assert!(self.mount(&format!("remount,size={megabytes}m")));
+    }
+
+    fn mount(&self, options: &str) -> bool {
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(self.path());
+        mount.status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Where nothing was mounted there is nothing to unmount.
+        let mut unmount = Command::new("umount");
+        let _ = unmount.arg("--quiet").arg(self.path()).status();
+    }
+}
+
+async fn writes_are_refused_and_reads_go_on(world: World) {
+    let Some(disk) = SmallDisk::new(3) else {
+        eprintln!("SKIPPED: nobody here may mount a disk");
+        return;
+    };
+    let own = world.own_on(disk.path()).await;
+    let ann = own.user().await;
+    let room = ann.room().await;
+    let text = "x".repeat(2_000);
+    let mut feed = ann.enter(room).await;
+    let mut acked = Seq(1);
+    let refusal = loop {
+        match feed.socket.say(&text).await {
+            Ok(sent) => acked = sent.message_id,
+            Err(error) => break error,
+        }
+    };
+    let refused = |error: &client::Error| {
+        let code = error.code();
+        assert!(
+            matches!(code, Some(Code::Unavailable | Code::DeadlineExceeded)),
+            "{error:?}"
+        );
+        assert!(error.retryable());
+    };
+    refused(&refusal);
+    assert!(acked > Seq(100), "{acked}");
+    refused(&ann.api().create_room("another", false).await.unwrap_err());
+    let newest = &ann.api().messages(room, None, 1).await.unwrap()[0];
+    assert!(newest.id >= acked);
+    let page = ann.api().events(room, Seq(0), None, 10).await.unwrap();
+    assert_eq!(page.events.len(), 10);
+    feed.socket.ping().await.unwrap();
+
+    disk.grow(64);
+    let saying = async {
+        while let Err(error) = feed.socket.say_in(None, "at last", Some("n")).await {
+            refused(&error);
+        }
+    };
+    timeout(Duration::from_secs(20), saying)
+        .await
+        .expect("recovery by itself");
+    let mut after = Seq(0);
+    let mut messages = 0;
+    loop {
+        let page = ann.api().events(room, after, None, 1_000).await.unwrap();
+        let Some(last) = page.events.last() else {
+            break;
+        };
+        messages += page.events.len();
+        after = last.place().unwrap().1;
+    }
+    assert_eq!(u64::try_from(messages).unwrap(), after.get());
+    assert!(after > acked);
+    drop(feed);
+    own.stop().await;
+}
+
+#[test]
+fn disk_full_sqlite_refuses_writes_and_reads_on() {
+    run_embedded(writes_are_refused_and_reads_go_on);
+}
