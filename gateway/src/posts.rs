@@ -17,7 +17,6 @@ use base::{Error, MessageText, Nonce, RoomId, Uid};
 use proto::message::Sent;
 use runtime::{Lifecycle, Replicas, RequestId};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use crate::fanout::Fanout;
 use outbox::Outboxes;
@@ -74,11 +73,10 @@ impl Posts {
 
     /// Takes a post in. Its author is told in time, whatever happens.
     pub(crate) fn send(&self, post: Post) {
-        let deadline = Instant::now() + PATIENCE;
         let room = post.room.get();
         let taken = self
             .outboxes()
-            .take(post, deadline, || self.0.replicas.preferred(room));
+            .take(post, PATIENCE, || self.0.replicas.preferred(room));
         match taken {
             Ok(replica) => self.0.filled[replica].notify_one(),
             Err(post) => {

@@ -2,6 +2,7 @@
 //! streams do the talking.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use base::RoomId;
 use tokio::time::Instant;
@@ -10,11 +11,18 @@ use super::Post;
 
 /// Posts without an answer in this gateway, most.
 const CAPACITY: usize = 65_536;
+/// A replica whose oldest post has waited for so long has more than it can do: what would
+/// have to wait behind it is refused at once, so that everybody has an answer soon.
+const OVERLOADED: Duration = Duration::from_millis(700);
+/// Posts without an answer that are no overload, however long they wait: a replica that
+/// takes a moment to be replaced is not one.
+const FEW: usize = 512;
 
 /// A post with its number: ascending in the order posts were taken in.
 pub(super) struct Job {
     pub(super) id: u64,
     pub(super) post: Post,
+    pub(super) taken_at: Instant,
     pub(super) deadline: Instant,
 }
 
@@ -23,6 +31,16 @@ struct Outbox {
     queue: VecDeque<Job>,
     /// Sent on the stream, not answered.
     unanswered: BTreeMap<u64, Job>,
+}
+
+impl Outbox {
+    fn is_overloaded(&self, now: Instant) -> bool {
+        if self.unanswered.len() + self.queue.len() <= FEW {
+            return false;
+        }
+        let oldest = self.unanswered.values().next().or(self.queue.front());
+        oldest.is_some_and(|job| now - job.taken_at > OVERLOADED)
+    }
 }
 
 /// Which replica a room is with, and how many of its posts have no answer.
@@ -50,28 +68,32 @@ impl Outboxes {
     }
 
     /// Takes a post in for the replica its room is with, else for the preferred
-    /// one; gives it back when there is no room. Returns the replica.
+    /// one; gives it back when there is no room, or that replica has too much to do.
+    /// Returns the replica.
     pub(super) fn take(
         &mut self,
         post: Post,
-        deadline: Instant,
+        patience: Duration,
         preferred: impl FnOnce() -> usize,
     ) -> Result<usize, Post> {
-        if self.total >= CAPACITY {
+        let taken_at = Instant::now();
+        let known = self.lanes.get(&post.room);
+        let replica = known.map_or_else(preferred, |lane| lane.replica);
+        if self.total >= CAPACITY || self.boxes[replica].is_overloaded(taken_at) {
             return Err(post);
         }
-        let lane = self.lanes.entry(post.room).or_insert_with(|| Lane {
-            replica: preferred(),
-            count: 0,
-        });
-        lane.count += 1;
-        let replica = lane.replica;
+        let new = Lane { replica, count: 0 };
+        self.lanes.entry(post.room).or_insert(new).count += 1;
+        let deadline = taken_at + patience;
         let id = self.next_id;
         self.next_id += 1;
         self.total += 1;
-        self.boxes[replica]
-            .queue
-            .push_back(Job { id, post, deadline });
+        self.boxes[replica].queue.push_back(Job {
+            id,
+            post,
+            taken_at,
+            deadline,
+        });
         Ok(replica)
     }
 
@@ -172,8 +194,6 @@ impl Outboxes {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use base::{MessageText, Nonce, Uid};
     use proto::message::Sent;
     use runtime::RequestId;
@@ -197,9 +217,7 @@ mod tests {
         }
     }
 
-    fn later() -> Instant {
-        Instant::now() + Duration::from_secs(9)
-    }
+    const LONG: Duration = Duration::from_secs(9);
 
     fn texts(outboxes: &mut Outboxes, replica: usize) -> Vec<(u64, String)> {
         outboxes.send(replica, 100, |job| {
@@ -210,23 +228,23 @@ mod tests {
     #[tokio::test]
     async fn a_room_stays_where_something_of_it_is_unanswered() {
         let mut outboxes = Outboxes::new(2);
-        assert_eq!(outboxes.take(post(1, "a"), later(), || 0).ok(), Some(0));
-        assert_eq!(outboxes.take(post(1, "b"), later(), || 1).ok(), Some(0));
+        assert_eq!(outboxes.take(post(1, "a"), LONG, || 0).ok(), Some(0));
+        assert_eq!(outboxes.take(post(1, "b"), LONG, || 1).ok(), Some(0));
         for (id, _) in texts(&mut outboxes, 0) {
             assert!(outboxes.answered(0, id).is_some());
         }
-        assert_eq!(outboxes.take(post(1, "c"), later(), || 1).ok(), Some(1));
+        assert_eq!(outboxes.take(post(1, "c"), LONG, || 1).ok(), Some(1));
     }
 
     #[tokio::test]
     async fn what_a_dead_stream_left_goes_before_what_is_newer() {
         let mut outboxes = Outboxes::new(2);
         for text in ["a", "b", "c"] {
-            let _ = outboxes.take(post(1, text), later(), || 0);
+            let _ = outboxes.take(post(1, text), LONG, || 0);
         }
         outboxes.send(0, 2, |_| ());
         outboxes.move_on(0, |_| 1);
-        assert_eq!(outboxes.take(post(1, "d"), later(), || 0).ok(), Some(1));
+        assert_eq!(outboxes.take(post(1, "d"), LONG, || 0).ok(), Some(1));
         let order: Vec<_> = texts(&mut outboxes, 1)
             .into_iter()
             .map(|(_, text)| text)
@@ -237,10 +255,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_follows_a_post_that_is_given_up_is_given_up_with_it() {
         let mut outboxes = Outboxes::new(1);
-        let _ = outboxes.take(post(1, "late"), Instant::now(), || 0);
+        let _ = outboxes.take(post(1, "late"), Duration::ZERO, || 0);
         outboxes.send(0, 1, |_| ());
         for (room, text) in [(1, "behind it"), (2, "elsewhere")] {
-            let _ = outboxes.take(post(room, text), later(), || 0);
+            let _ = outboxes.take(post(room, text), LONG, || 0);
         }
         let expired = outboxes.expired(0, Instant::now());
         let given_up: Vec<&str> = expired.iter().map(|post| post.text.as_str()).collect();
@@ -248,10 +266,31 @@ mod tests {
         assert_eq!(texts(&mut outboxes, 0).len(), 1);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_would_wait_behind_too_much_is_refused_at_once() {
+        let mut outboxes = Outboxes::new(2);
+        for number in 0..=FEW {
+            assert!(
+                outboxes
+                    .take(post(1, &number.to_string()), LONG, || 0)
+                    .is_ok()
+            );
+        }
+        tokio::time::advance(OVERLOADED).await;
+        assert!(outboxes.take(post(1, "in time"), LONG, || 0).is_ok());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(outboxes.take(post(1, "too late"), LONG, || 0).is_err());
+        assert!(outboxes.take(post(2, "elsewhere"), LONG, || 1).is_ok());
+        for (id, _) in texts(&mut outboxes, 0).into_iter().take(10) {
+            outboxes.answered(0, id);
+        }
+        assert!(outboxes.take(post(1, "again"), LONG, || 0).is_ok());
+    }
+
     #[tokio::test]
     async fn a_post_given_up_is_not_answered_twice() {
         let mut outboxes = Outboxes::new(1);
-        let _ = outboxes.take(post(1, "a"), Instant::now(), || 0);
+        let _ = outboxes.take(post(1, "a"), Duration::ZERO, || 0);
         let sent = texts(&mut outboxes, 0);
         assert_eq!(outboxes.expired(0, Instant::now()).len(), 1);
         assert!(outboxes.answered(0, sent[0].0).is_none());
