@@ -1,9 +1,11 @@
 //! A system as a scenario sees it: two gateways to choose from, users to be had.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use client::Api;
 use tempfile::TempDir;
+use tokio::time::{interval, timeout};
 
 use super::User;
 #[cfg(feature = "distributed")]
@@ -154,6 +156,7 @@ impl World {
         let running = system.take().unwrap();
         let listen = running.addr();
         running.stop().await;
+        closed(data.path()).await;
         work(data.path()).await;
         *system = Some(Embedded::start(data.path(), listen, *limits).await);
     }
@@ -199,6 +202,24 @@ impl World {
             Place::SharedDistributed | Place::OwnGateway(_) => Dev::from_env().secrets_file(),
         }
     }
+}
+
+/// Waits until nobody has the databases of a folder open: the last who closes one takes
+/// its write-ahead log away.
+async fn closed(folder: &Path) {
+    let has_log = || {
+        let mut entries = std::fs::read_dir(folder).unwrap();
+        entries.any(|entry| entry.unwrap().path().to_string_lossy().ends_with("-wal"))
+    };
+    let closing = async {
+        let mut again = interval(Duration::from_millis(10));
+        while has_log() {
+            again.tick().await;
+        }
+    };
+    timeout(Duration::from_secs(10), closing)
+        .await
+        .expect("closed in time");
 }
 
 /// Makes the files of `to` those of `from`.
