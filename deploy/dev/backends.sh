@@ -20,6 +20,7 @@ choose_backend_kind() {
         fi
     fi
     [[ $BACKEND_KIND == native || $BACKEND_KIND == compose ]] || die "PARLEY_DEV_BACKENDS is native or compose"
+    [[ $BACKEND_KIND == native || -z $KAFKA_ADVERTISED ]] || die "PARLEY_DEV_KAFKA_ADVERTISED needs native backends"
 }
 
 # start_backends NAME…: all at once; `backend_ready` tells when each is there.
@@ -236,7 +237,7 @@ start_kafka() {
 	controller.quorum.voters=1@$(address_of kafka-controller)
 	controller.listener.names=CONTROLLER
 	listeners=PLAINTEXT://$(address_of kafka),CONTROLLER://$(address_of kafka-controller)
-	advertised.listeners=PLAINTEXT://$(address_of kafka)
+	advertised.listeners=PLAINTEXT://${KAFKA_ADVERTISED:-$(address_of kafka)}
 	log.dirs=$data
 	# The services make their topics, with the partitions they need.
 	auto.create.topics.enable=false

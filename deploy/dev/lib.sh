@@ -27,6 +27,7 @@ misuse() { say "${0##*/}: $*"; exit 2; }
 # just as it was. `load_settings` gives what is kept, or the defaults.
 load_settings() {
     PORT_OFFSET=${PARLEY_DEV_PORT_OFFSET:-0} BACKEND_KIND='' GATEWAYS='' MESSAGES='' LIMITS='' BIN_DIR=''
+    KAFKA_ADVERTISED=${PARLEY_DEV_KAFKA_ADVERTISED:-}
     if [[ -f $DEV_DIR/conf/settings ]]; then
         # shellcheck source=/dev/null
         source "$DEV_DIR/conf/settings"
@@ -35,7 +36,7 @@ load_settings() {
 
 keep_settings() {
     local name
-    for name in PORT_OFFSET BACKEND_KIND GATEWAYS MESSAGES LIMITS BIN_DIR; do
+    for name in PORT_OFFSET BACKEND_KIND GATEWAYS MESSAGES LIMITS BIN_DIR KAFKA_ADVERTISED; do
         printf '%s=%q\n' "$name" "${!name}"
     done >"$DEV_DIR/conf/settings"
 }

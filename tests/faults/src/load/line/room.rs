@@ -1,0 +1,142 @@
+//! One room of a line: how far it is, and all that it got.
+
+use std::time::Duration;
+
+use base::{Clock, SystemClock};
+use client::wire::frame::{Entered, Event};
+use client::wire::{Epoch, RoomId, Seq, Uid};
+use tokio::time::Instant;
+
+use super::super::outage::{Outage, WORTH_TELLING, Who};
+use crate::ledger::{self, Delivery, Micros, Span, Stream};
+
+/// Whether a connection gets a room's events.
+pub(in crate::load) enum Stay {
+    /// No, and it asks again then.
+    Outside(Instant),
+    /// It has asked.
+    Asked,
+    /// Yes.
+    Inside,
+}
+
+/// A room that a line watches.
+pub(in crate::load) struct Watched {
+    pub(super) room: RoomId,
+    /// Its user stays a member.
+    pub(super) steady: bool,
+    pub(super) stay: Stay,
+    pub(super) cursor: Seq,
+    pub(super) epoch: Option<Epoch>,
+    /// The replay leaves out older events.
+    pub(super) truncated: bool,
+    pub(super) late: Late,
+    pub(super) stream: Stream,
+    /// The newest event when it was entered.
+    goal: Seq,
+}
+
+impl Watched {
+    pub(in crate::load) fn new(room: RoomId, uid: Uid, label: &str, steady: bool) -> Self {
+        Self {
+            room,
+            steady,
+            stay: Stay::Outside(Instant::now()),
+            cursor: Seq::START,
+            epoch: None,
+            truncated: false,
+            late: Late::default(),
+            stream: Stream {
+                reader: label.to_owned(),
+                uid,
+                spans: Vec::new(),
+            },
+            goal: Seq::START,
+        }
+    }
+
+    pub(super) fn enter(&mut self, entered: &Entered, at: Micros, gateway: usize, connection: u32) {
+        self.stay = Stay::Inside;
+        self.epoch = entered.epoch;
+        self.truncated = entered.truncated;
+        self.goal = entered.seq.unwrap_or_default();
+        self.stream.spans.push(Span {
+            entered: self.goal,
+            at,
+            gateway,
+            connection,
+            deliveries: Vec::new(),
+        });
+    }
+
+    pub(super) fn caught_up(&self) -> bool {
+        matches!(self.stay, Stay::Inside) && self.cursor >= self.goal
+    }
+
+    pub(super) fn keep(&mut self, event: ledger::Event, at: Micros, live: bool) {
+        let delivery = Delivery {
+            seq: event.seq,
+            print: event.print(),
+            at: u32::try_from(at / 1_000).unwrap_or(u32::MAX),
+            live,
+        };
+        if self.stream.spans.is_empty() {
+            // An event before any answer: kept as one of a span that nobody entered, which
+            // the checker calls by its name.
+            self.enter(&Entered::default(), at, 0, 0);
+        }
+        if let Some(span) = self.stream.spans.last_mut() {
+            span.deliveries.push(delivery);
+        }
+        self.cursor = self.cursor.max(event.seq);
+    }
+
+    /// How long after it was written down an event came: the machine has one clock.
+    pub(super) fn mind_delay(&mut self, event: &Event, now: Micros, label: &str) {
+        let delay = SystemClock.now().micros() - event.timestamp.micros();
+        self.late
+            .note(u64::try_from(delay).unwrap_or(0), now, label);
+    }
+}
+
+/// Events that come late, one outage for those that come together.
+#[derive(Default)]
+pub(super) struct Late {
+    now: Option<Outage>,
+    ended: Vec<Outage>,
+}
+
+/// What was held up comes in one go.
+const TOGETHER: Micros = Duration::from_secs(2).as_micros() as Micros;
+
+impl Late {
+    fn note(&mut self, delay: Micros, now: Micros, label: &str) {
+        if delay < WORTH_TELLING {
+            if let Some(late) = &self.now
+                && now > late.from + late.lasted + TOGETHER
+            {
+                self.ended.extend(self.now.take());
+            }
+            return;
+        }
+        let from = now.saturating_sub(delay);
+        match &mut self.now {
+            Some(late) if late.from + late.lasted + TOGETHER >= now => {
+                if delay > late.lasted {
+                    (late.from, late.lasted) = (from, delay);
+                }
+            }
+            late => self.ended.extend(late.replace(Outage {
+                who: Who::Reader,
+                client: label.to_owned(),
+                from,
+                lasted: delay,
+            })),
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Vec<Outage> {
+        self.ended.extend(self.now.take());
+        self.ended
+    }
+}

@@ -1,0 +1,168 @@
+//! `deploy/dev/{up,down}` and the state that they keep.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::{Error, Result};
+use crate::links::Pids;
+use crate::plan::Process;
+
+/// A first start creates a cluster and formats a disk; a first build takes long.
+const PATIENCE: Duration = Duration::from_mins(20);
+
+/// The scripts, and what every call of them is told.
+#[derive(Debug, Clone)]
+pub(super) struct Dev {
+    folder: PathBuf,
+    offset: u16,
+    environment: Vec<(String, String)>,
+}
+
+impl Dev {
+    /// State in `folder`, ports at `PARLEY_DEV_PORT_OFFSET` or where they are free.
+    pub(super) fn new(folder: &Path) -> Result<Self> {
+        let offset = match std::env::var("PARLEY_DEV_PORT_OFFSET") {
+            Ok(offset) => offset
+                .parse()
+                .map_err(|_| Error::NoSuch(format!("port offset {offset}")))?,
+            Err(_) => free_offset()?,
+        };
+        Ok(Self {
+            folder: folder.to_owned(),
+            offset,
+            environment: Vec::new(),
+        })
+    }
+
+    /// Something more that every call is told.
+    pub(super) fn tell(&mut self, name: &str, value: String) {
+        self.environment.push((name.to_owned(), value));
+    }
+
+    /// Starts what is not up.
+    pub(super) async fn up(&self, arguments: &[&str]) -> Result<()> {
+        self.call("up", arguments).await
+    }
+
+    /// Ends something in good order.
+    pub(super) async fn down(&self, arguments: &[&str]) -> Result<()> {
+        self.call("down", arguments).await
+    }
+
+    async fn call(&self, script: &str, arguments: &[&str]) -> Result<()> {
+        let mut command = Command::new(path_of(script));
+        command.args(arguments).stdin(Stdio::null());
+        self.settle(&mut |name, value| {
+            command.env(name, value);
+        });
+        let running = command.output();
+        let failed = |reason: String| Error::Program {
+            program: format!("deploy/dev/{script} {}", arguments.join(" ")),
+            reason,
+        };
+        let output = timeout(PATIENCE, running)
+            .await
+            .map_err(|_| failed("takes too long".to_owned()))?
+            .map_err(|error| failed(error.to_string()))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let from = said.char_indices().rev().nth(3_000).map_or(0, |(at, _)| at);
+        Err(failed(said[from..].to_owned()))
+    }
+
+    /// Ends everything, while nothing else may run: this waits.
+    pub(super) fn down_for_good(&self, wipe: bool) -> std::io::Result<()> {
+        let mut command = std::process::Command::new(path_of("down"));
+        if wipe {
+            command.arg("--wipe");
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        self.settle(&mut |name, value| {
+            command.env(name, value);
+        });
+        command.status().map(drop)
+    }
+
+    fn settle(&self, give: &mut dyn FnMut(&str, &str)) {
+        give("PARLEY_DEV_DIR", &self.folder.to_string_lossy());
+        give("PARLEY_DEV_PORT_OFFSET", &self.offset.to_string());
+        // Containers cannot be told whom to advertise, nor frozen by their pids.
+        give("PARLEY_DEV_BACKENDS", "native");
+        for (name, value) in &self.environment {
+            give(name, value);
+        }
+    }
+
+    /// Where a process listens.
+    pub(super) fn port(&self, process: Process) -> u16 {
+        self.offset
+            + match process {
+                Process::Gateway(number) => 8_079 + small(number),
+                Process::Message(number) => 9_110 + small(number),
+                Process::User => 9_101,
+                Process::Session => 9_102,
+                Process::Rooms => 9_103,
+                Process::Postgres => 25_432,
+                Process::Redis => 26_379,
+                Process::Kafka => 29_092,
+                Process::Standalone => 8_079,
+            }
+    }
+
+    /// Where a service tells of itself; databases and brokers do not.
+    pub(super) fn admin_port(&self, process: Process) -> Option<u16> {
+        let port = match process {
+            Process::Gateway(number) => 9_180 + small(number),
+            Process::Message(number) => 9_210 + small(number),
+            Process::User => 9_201,
+            Process::Session => 9_202,
+            Process::Rooms => 9_203,
+            Process::Postgres | Process::Redis | Process::Kafka | Process::Standalone => {
+                return None;
+            }
+        };
+        Some(self.offset + port)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Pids for Dev {
+    fn pid(&self, process: Process) -> Option<u32> {
+        let record = self.folder.join("pid").join(process.to_string());
+        let record = fs::read_to_string(record).ok()?;
+        record.split(' ').next()?.parse().ok()
+    }
+}
+
+fn path_of(script: &str) -> String {
+    format!("{}/../../deploy/dev/{script}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// There are few of a kind.
+fn small(number: usize) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+/// The first offset at which nobody listens.
+fn free_offset() -> Result<u16> {
+    const USED: [u16; 7] = [8_080, 9_101, 9_111, 9_181, 25_432, 26_379, 29_092];
+    let free = |offset: &u16| {
+        USED.iter()
+            .all(|port| TcpListener::bind(("127.0.0.1", port + offset)).is_ok())
+    };
+    (400..=3_600)
+        .step_by(100)
+        .find(free)
+        .ok_or_else(|| Error::NoSuch("free port offset".to_owned()))
+}
