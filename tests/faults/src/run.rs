@@ -65,6 +65,12 @@ pub async fn run(options: &Options, say: impl Fn(&str)) -> Result<Report, Error>
         say: &say,
     };
     let ended = run.cycles().await;
+    if let Err(Error::Load(error)) = &ended
+        && error.refusal().is_some()
+    {
+        // Whole again, a system does not refuse what everyone may ask of it.
+        run.not_recovered(&format!("the load cannot be made: {error:?}"));
+    }
     let mut report = run.finish();
     if !report.sound() || ended.is_err() {
         report.state = Some(PathBuf::from(rig.keep_state()));
@@ -172,8 +178,8 @@ impl<S: Fn(&str)> Run<'_, S> {
     async fn is_ready(&mut self, needs: Needs) -> Result<bool, Error> {
         match self.rig.ready(needs).await {
             Err(rig::Error::NotReady { process, answer }) => {
-                let words = format!("{process} is not ready: {answer}");
-                self.not_recovered(words);
+                let words = format!("{process} is not ready in time: {answer}");
+                self.not_recovered(&words);
                 Ok(false)
             }
             ready => Ok(ready.map(|()| true)?),
@@ -184,13 +190,13 @@ impl<S: Fn(&str)> Run<'_, S> {
         match load.all_go_on(Instant::now() + RECOVERY).await {
             Ok(()) => true,
             Err(writer) => {
-                self.not_recovered(format!("{writer} has no answer to anything"));
+                self.not_recovered(&format!("{writer} has no answer to anything in time"));
                 false
             }
         }
     }
 
-    fn not_recovered(&mut self, words: String) {
+    fn not_recovered(&mut self, words: &str) {
         let at = seconds(self.shared.now());
         let words = format!(
             "{words}, {} s after a fault, at {at:.1} s",

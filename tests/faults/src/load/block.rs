@@ -9,7 +9,7 @@ use client::wire::{Code, RoomId, Seq};
 use client::{Error, Result};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::http::Poster;
 use super::line::{Line, Watched};
@@ -19,12 +19,14 @@ use super::sending::Sending;
 use super::users::{User, patiently};
 use super::writer::Writer;
 use super::{Kept, Phase, Progress, Shape, Shared, Users, history, http, reader};
-use crate::check::{Violation, check};
+use crate::check::{Kind, Violation, check};
 use crate::ledger::{Event, RoomLedger};
 use crate::random::Random;
 
 /// How long a well system may take to answer all, and to deliver all.
 const REST: Duration = Duration::from_secs(60);
+/// How often a log is asked for that cannot be read.
+const READINGS: usize = 20;
 /// Messages a second of one who posts over HTTP.
 const POSTS: u64 = 15;
 
@@ -146,9 +148,10 @@ impl Block {
         // Each of them tells in time, or says itself what has no answer.
         let late = Duration::from_secs(20);
         let _ = timeout_at(until + late, settled.wait_for(|settled| *settled >= all)).await;
+        let mut kept = Kept::default();
         let mut logs = HashMap::new();
         for room in &self.rooms {
-            let log = history::whole(&self.witness.apis[0], *room).await?;
+            let log = self.log(*room, &mut kept).await?;
             logs.insert(*room, log);
         }
         let head = |log: &Vec<Event>| log.last().map_or(Seq::START, |event| event.seq);
@@ -157,7 +160,6 @@ impl Block {
             heads: Arc::new(heads),
             until: Instant::now() + REST,
         });
-        let mut kept = Kept::default();
         while let Ok(Some(ended)) = timeout(REST + late, self.tasks.join_next()).await {
             kept.merge(ended.map_err(|error| Error::Usage(error.to_string()))?);
         }
@@ -165,6 +167,28 @@ impl Block {
             return Err(Error::Usage("a client of ours does not end".to_owned()));
         }
         Ok(compare(&logs, kept))
+    }
+
+    /// The whole log of a room. A refusal for good is a broken promise, and asked again.
+    async fn log(&self, room: RoomId, kept: &mut Kept) -> Result<Vec<Event>> {
+        let mut tries = 0;
+        loop {
+            let api = &self.witness.apis[tries % self.witness.apis.len()];
+            tries += 1;
+            match history::whole(api, room).await {
+                Err(error) if error.refusal().is_some() && tries < READINGS => {
+                    kept.violations.push(Violation {
+                        kind: Kind::Refused,
+                        room: Some(room),
+                        seqs: Vec::new(),
+                        nonces: Vec::new(),
+                        words: format!("a member reads the log: {error:?}"),
+                    });
+                    sleep(Duration::from_millis(200)).await;
+                }
+                log => return log,
+            }
+        }
     }
 }
 

@@ -299,10 +299,7 @@ impl Line {
         if watched.steady {
             watched.mind_delay(event, now, &self.label);
         }
-        if event.kind == client::wire::frame::EventKind::Leave && event.uid == self.user.uid {
-            // Nothing more comes before it is entered again.
-            watched.stay = Stay::Outside(Instant::now() + Duration::from_millis(100));
-        }
+        watched.mind_leave(event, self.user.uid);
         self.mind_catching_up();
         Heard::Quiet
     }

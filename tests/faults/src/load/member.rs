@@ -30,11 +30,10 @@ impl Guest {
         while matches!(*phases.borrow(), Phase::Work { .. }) {
             self.stay(&mut phases).await;
             self.say(&phases).await;
-            if !self.leave(&phases).await {
-                break;
+            if self.leave(&phases).await {
+                self.knock(&phases).await;
+                self.come_back(&phases).await;
             }
-            self.knock(&phases).await;
-            self.come_back(&phases).await;
         }
         self.settled.send_modify(|count| *count += 1);
         self.poster.kept
@@ -88,7 +87,7 @@ impl Guest {
                 Ok(()) => return true,
                 Err(error) => error,
             };
-            if error.code() == Some(wish.granted_before()) && tries > 1 {
+            if error.code() == Some(Code::Conflict) && tries > 1 {
                 return true;
             }
             if !error.retryable() {
@@ -155,14 +154,6 @@ impl Wish {
             Self::Leave => api.leave(room).await,
             Self::Join => api.join(room).await,
             Self::Invite(uid) => api.invite(room, uid).await,
-        }
-    }
-
-    /// The refusal of who asks for what is so already.
-    const fn granted_before(self) -> Code {
-        match self {
-            Self::Leave => Code::PermissionDenied,
-            Self::Join | Self::Invite(_) => Code::Conflict,
         }
     }
 

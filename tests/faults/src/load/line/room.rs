@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base::{Clock, SystemClock};
-use client::wire::frame::{Entered, Event};
+use client::wire::frame::{Entered, Event, EventKind};
 use client::wire::{Epoch, RoomId, Seq, Uid};
 use tokio::time::Instant;
 
@@ -89,6 +89,14 @@ impl Watched {
             span.deliveries.push(delivery);
         }
         self.cursor = self.cursor.max(event.seq);
+    }
+
+    /// After its user's leave nothing more comes before the room is entered again. A leave
+    /// in a replay is an old one: he was a member again when he entered.
+    pub(super) fn mind_leave(&mut self, event: &Event, own: Uid) {
+        if event.kind == EventKind::Leave && event.uid == own && event.seq > self.goal {
+            self.stay = Stay::Outside(Instant::now() + Duration::from_millis(100));
+        }
     }
 
     /// How long after it was written down an event came: the machine has one clock.
