@@ -140,6 +140,14 @@ impl Members {
         before > 0 && own[before - 1].1 == EventKind::Join
     }
 
+    /// The last leave of `uid` up to event `seq`.
+    fn last_leave(&self, uid: Uid, seq: u64) -> Option<u64> {
+        let own = self.0.get(&uid)?;
+        own.iter()
+            .rfind(|(left, kind)| *left <= seq && *kind == EventKind::Leave)
+            .map(|(left, _)| *left)
+    }
+
     /// The first leave of `uid` after event `seq`.
     fn next_leave(&self, uid: Uid, seq: u64) -> Option<u64> {
         let own = self.0.get(&uid)?;

@@ -43,7 +43,7 @@ pub struct Ack {
     pub uid: Uid,
     /// [`hash`] of its text.
     pub text: u64,
-    /// The MessageID in the answer.
+    /// The `MessageID` in the answer.
     pub id: Seq,
     /// The Timestamp in the answer.
     pub timestamp: Timestamp,
@@ -140,7 +140,9 @@ pub struct Delivery {
 /// What came between one answer to `enter` or `subscribe` and the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// The Seq in the answer: the newest event when membership was checked.
+    /// The After that was asked with: what the reader had.
+    pub after: Seq,
+    /// The Seq in the answer.
     pub entered: Seq,
     /// When the answer came.
     pub at: Micros,

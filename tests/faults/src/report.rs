@@ -54,17 +54,21 @@ pub struct Report {
 impl Report {
     /// Of a run that begins.
     pub fn new(options: &Options) -> Self {
-        let mut command = format!(
-            "cargo run --release -p faults -- --cycles {} --seed {}",
-            options.cycles, options.seed
+        let embedded = if options.system == Shape::Embedded {
+            " --embedded"
+        } else {
+            ""
+        };
+        let command = format!(
+            "cargo run --release -p faults -- --cycles {} --seed {}{embedded} \
+             --checkpoint {} --rate {} --rooms {} --window {}",
+            options.cycles,
+            options.seed,
+            options.block,
+            options.load.rate,
+            options.load.rooms,
+            options.load.window
         );
-        if options.system == Shape::Embedded {
-            command.push_str(" --embedded");
-        }
-        command.push_str(&format!(
-            " --checkpoint {} --rate {} --rooms {} --window {}",
-            options.block, options.load.rate, options.load.rooms, options.load.window
-        ));
         Self {
             command,
             seed: options.seed,

@@ -16,7 +16,7 @@ pub use distributed::Distributed;
 pub use embedded::Embedded;
 
 /// How long the system may take to be ready, whatever was done to it.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// What a run is made on.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ pub enum Rig {
     /// Many processes.
     Distributed(Box<Distributed>),
     /// One.
-    Embedded(Embedded),
+    Embedded(Box<Embedded>),
 }
 
 impl Rig {
@@ -74,7 +74,7 @@ impl Rig {
             Shape::Distributed { gateways, messages } => Self::Distributed(Box::new(
                 Distributed::start(gateways, messages, settings).await?,
             )),
-            Shape::Embedded => Self::Embedded(Embedded::start(settings).await?),
+            Shape::Embedded => Self::Embedded(Box::new(Embedded::start(settings).await?)),
         })
     }
 

@@ -15,7 +15,7 @@ use crate::report::{Happened, Report};
 use crate::rig::{self, Needs, Rig, Settings};
 
 /// How long the system may take to go on by itself after a fault.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY: Duration = Duration::from_mins(1);
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -133,9 +133,15 @@ impl<S: Fn(&str)> Run<'_, S> {
 
     async fn cycle(&mut self, cycle: Cycle, load: &mut Block) -> Result<bool, Error> {
         let (began, had) = (self.shared.now(), load.acknowledged());
-        self.perform(&cycle).await?;
+        let performed = match self.perform(&cycle).await {
+            Err(error @ rig::Error::Program { .. }) => {
+                self.not_recovered(&error.to_string());
+                false
+            }
+            performed => performed.map(|()| true)?,
+        };
         let ended = self.shared.now();
-        let goes_on = self.is_ready(Needs::Ready).await? && self.goes_on(load).await;
+        let goes_on = performed && self.is_ready(Needs::Ready).await? && self.goes_on(load).await;
         load.calm();
         let well = self.shared.now();
         if self.options.verbose {
@@ -198,10 +204,7 @@ impl<S: Fn(&str)> Run<'_, S> {
 
     fn not_recovered(&mut self, words: &str) {
         let at = seconds(self.shared.now());
-        let words = format!(
-            "{words}, {} s after a fault, at {at:.1} s",
-            RECOVERY.as_secs()
-        );
+        let words = format!("{words}, at {at:.1} s");
         self.report.violations.push(Violation {
             kind: Kind::NotRecovered,
             room: None::<RoomId>,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Found, Kind, Members};
-use crate::ledger::{Delivery, Event, Stream};
+use crate::ledger::{Delivery, Event, Span, Stream};
 
 pub(super) fn check(
     log: &HashMap<u64, Event>,
@@ -60,31 +60,38 @@ fn as_logged(log: &HashMap<u64, Event>, stream: &Stream, found: &mut Found) {
 /// Whoever enters is inside, and after his own leave nothing comes until he enters again.
 fn while_inside(members: &Members, stream: &Stream, found: &mut Found) {
     for span in &stream.spans {
-        let entered = span.entered.get();
-        let uid = stream.uid;
-        if !members.has(uid, entered) {
-            let reader = &stream.reader;
-            let words = format!(
-                "{reader} (user {uid}) entered at event {entered} from outside, by gateway {}, at {} us",
-                span.gateway, span.at
-            );
-            found.add(Kind::OutsiderIn, vec![entered], vec![], words);
-            continue;
+        let (after, entered) = (span.after.get(), span.entered.get());
+        let mut last = entered;
+        if !members.has(stream.uid, entered) {
+            // He may have left while he was let in, at an event that he did not have yet.
+            let left = members.last_leave(stream.uid, entered);
+            let Some(left) = left.filter(|left| *left > after) else {
+                let words = format!("{} entered from outside: {}", stream.reader, brief(span));
+                found.add(Kind::OutsiderIn, vec![entered], vec![], words);
+                continue;
+            };
+            last = left - 1;
         }
-        let Some(left) = members.next_leave(uid, entered) else {
+        let Some(left) = members.next_leave(stream.uid, last) else {
             continue;
         };
         for delivery in &span.deliveries {
             if delivery.live && delivery.seq.get() > left {
-                let words = told(
-                    stream,
-                    delivery,
-                    &format!("after its user's leave {left}, by gateway {}", span.gateway),
-                );
+                let words = format!("after its user's leave {left}: {}", brief(span));
+                let words = told(stream, delivery, &words);
                 found.add(Kind::Leak, vec![left, delivery.seq.get()], vec![], words);
             }
         }
     }
+}
+
+fn brief(span: &Span) -> String {
+    let ends = [span.deliveries.first(), span.deliveries.last()];
+    let [first, last] = ends.map(|delivery| delivery.map_or(0, |delivery| delivery.seq.get()));
+    format!(
+        "asked after {}, answered {} by gateway {} on connection {} at {} us, then given {first} to {last}",
+        span.after, span.entered, span.gateway, span.connection, span.at
+    )
 }
 
 fn told(stream: &Stream, delivery: &Delivery, words: &str) -> String {

@@ -115,7 +115,9 @@ fn delivery(event: &Event) -> Delivery {
 }
 
 fn span(entered: u64, events: &[Event]) -> Span {
+    let first = events.first().map_or(1, |event| event.seq.get());
     Span {
+        after: Seq(first - 1),
         entered: Seq(entered),
         at: 0,
         gateway: 1,
@@ -339,6 +341,32 @@ fn an_entry_from_outside_is_found() {
         spans[1].entered = left;
     });
     assert_eq!(kinds, [Kind::OutsiderIn]);
+}
+
+/// A stream that was let in at the guest's leave without having it, and was then given
+/// `more` events beyond it.
+fn let_in_at_his_leave(more: usize) -> Vec<Kind> {
+    planted(|_, ledger| {
+        let spans = &mut ledger.streams[1].spans;
+        let left = spans[0].deliveries.len();
+        let (end, beyond) = (spans[0].deliveries.split_off(left - 2), more);
+        let beyond = spans[1].deliveries.drain(..beyond);
+        let entered = end[1].seq;
+        let deliveries: Vec<_> = end.iter().copied().chain(beyond).collect();
+        let between = Span {
+            after: Seq(end[0].seq.get() - 1),
+            entered,
+            deliveries,
+            ..spans[0].clone()
+        };
+        spans.insert(1, between);
+    })
+}
+
+#[test]
+fn who_leaves_while_he_is_let_in_gets_nothing_after_it() {
+    assert_eq!(let_in_at_his_leave(0), []);
+    assert_eq!(let_in_at_his_leave(1), [Kind::Leak]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use client::wire::{Code, RoomId, Seq};
 use client::{Error, Result};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::http::Poster;
 use super::line::{Line, Watched};
@@ -24,9 +24,7 @@ use crate::ledger::{Event, RoomLedger};
 use crate::random::Random;
 
 /// How long a well system may take to answer all, and to deliver all.
-const REST: Duration = Duration::from_secs(60);
-/// How often a log is asked for that cannot be read.
-const READINGS: usize = 20;
+const REST: Duration = Duration::from_mins(1);
 /// Messages a second of one who posts over HTTP.
 const POSTS: u64 = 15;
 
@@ -169,26 +167,20 @@ impl Block {
         Ok(compare(&logs, kept))
     }
 
-    /// The whole log of a room. A refusal for good is a broken promise, and asked again.
+    /// The whole log of a room. A refusal for good is a broken promise.
     async fn log(&self, room: RoomId, kept: &mut Kept) -> Result<Vec<Event>> {
-        let mut tries = 0;
-        loop {
-            let api = &self.witness.apis[tries % self.witness.apis.len()];
-            tries += 1;
-            match history::whole(api, room).await {
-                Err(error) if error.refusal().is_some() && tries < READINGS => {
-                    kept.violations.push(Violation {
-                        kind: Kind::Refused,
-                        room: Some(room),
-                        seqs: Vec::new(),
-                        nonces: Vec::new(),
-                        words: format!("a member reads the log: {error:?}"),
-                    });
-                    sleep(Duration::from_millis(200)).await;
-                }
-                log => return log,
-            }
+        let mut refused = Vec::new();
+        let log = history::whole(&self.witness.apis, room, &mut refused).await;
+        for error in refused {
+            kept.violations.push(Violation {
+                kind: Kind::Refused,
+                room: Some(room),
+                seqs: Vec::new(),
+                nonces: Vec::new(),
+                words: format!("a member reads the log: {error:?}"),
+            });
         }
+        log
     }
 }
 

@@ -2,19 +2,51 @@
 
 use std::time::Duration;
 
-use client::wire::response::Entry;
 use client::wire::{RoomId, Seq};
-use client::{Api, Result};
+use client::{Api, Error, Result};
 use tokio::time::sleep;
 
 use crate::ledger::Event;
 
 const PAGE: u32 = 100;
+/// Failures in all that are waited out.
+const TRIES: usize = 300;
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
-/// All of it, oldest first, just as the pages had it.
-pub(super) async fn whole(api: &Api, room: RoomId) -> Result<Vec<Event>> {
-    back_to(api, room, (None, Seq::START), 50).await
+/// All of it, oldest first, just as the pages had it. What is refused for good is asked
+/// again all the same, and told to `refused`: the rest has to be checked.
+pub(super) async fn whole(
+    apis: &[Api],
+    room: RoomId,
+    refused: &mut Vec<Error>,
+) -> Result<Vec<Event>> {
+    let mut tries = 0;
+    let (mut pages, mut last) = (Vec::new(), None);
+    loop {
+        let api = &apis[tries % apis.len()];
+        let page = match api.messages(room, last, PAGE).await {
+            Ok(page) => page,
+            Err(error) if tries < TRIES => {
+                tries += 1;
+                if !error.retryable() {
+                    refused.push(error);
+                }
+                sleep(BETWEEN_TRIES).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(oldest) = page.last().map(|entry| entry.id) else {
+            break;
+        };
+        pages.extend(page.iter().map(Event::from));
+        if oldest.get() <= 1 {
+            break;
+        }
+        last = Some(Seq(oldest.get() - 1));
+    }
+    pages.reverse();
+    Ok(pages)
 }
 
 /// What lies between two events that the caller has. Nothing is asked twice: a line has
@@ -25,39 +57,15 @@ pub(super) async fn between(
     after: Seq,
     before: Seq,
 ) -> Result<Vec<Event>> {
-    let last = Seq(before.get() - 1);
-    back_to(api, room, (Some(last), after), 1).await
-}
-
-async fn back_to(
-    api: &Api,
-    room: RoomId,
-    (mut last, after): (Option<Seq>, Seq),
-    tries: u32,
-) -> Result<Vec<Event>> {
-    let mut events: Vec<Event> = Vec::new();
-    loop {
-        let page = page(api, room, last, tries).await?;
-        let Some(oldest) = page.last().map(|entry| entry.id) else {
-            break;
-        };
-        events.extend(page.iter().map(Event::from));
-        if oldest <= after.next() {
-            break;
-        }
-        last = Some(Seq(oldest.get() - 1));
+    let (mut events, mut before) = (Vec::new(), before);
+    while before > after.next() {
+        let last = Seq(before.get() - 1);
+        let page = api.messages(room, Some(last), PAGE).await?;
+        let newer = page.iter().filter(|entry| entry.id > after);
+        events.extend(newer.map(Event::from));
+        let Some(oldest) = page.last() else { break };
+        before = oldest.id;
     }
     events.reverse();
-    let begin = events.iter().position(|event| event.seq > after);
-    Ok(events.split_off(begin.unwrap_or(events.len())))
-}
-
-async fn page(api: &Api, room: RoomId, last: Option<Seq>, tries: u32) -> Result<Vec<Entry>> {
-    for _ in 1..tries {
-        match api.messages(room, last, PAGE).await {
-            Err(error) if error.retryable() => sleep(BETWEEN_TRIES).await,
-            page => return page,
-        }
-    }
-    api.messages(room, last, PAGE).await
+    Ok(events)
 }

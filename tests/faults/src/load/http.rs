@@ -132,7 +132,7 @@ impl From<Error> for Failure {
 
 async fn post(api: &Api, pending: &Pending) -> Result<Posted, Failure> {
     let nonce = pending.tag.to_string();
-    if pending.tag.number % 2 == 0 {
+    if pending.tag.number.is_multiple_of(2) {
         return Ok(api.post(pending.room, &pending.text, Some(&nonce)).await?);
     }
     let mut headers = HeaderMap::new();

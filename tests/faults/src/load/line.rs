@@ -22,9 +22,9 @@ use crate::random::Random;
 pub(super) use room::{Stay, Watched};
 
 /// How long a connection may be silent before it is asked whether it lives,
-const SILENT: Duration = Duration::from_millis(1_000);
+const SILENT: Duration = Duration::from_secs(1);
 /// and before it is given up.
-const DEAD: Duration = Duration::from_millis(3_000);
+const DEAD: Duration = Duration::from_secs(3);
 /// How long opening one may take.
 const OPENING: Duration = Duration::from_secs(2);
 
@@ -202,7 +202,7 @@ impl Line {
             Err(error) => {
                 if !error.retryable() {
                     let words = format!("{}: connecting: {error}", self.label);
-                    self.violation(Kind::Refused, None, words);
+                    self.violation(Kind::Refused, None, &words);
                 }
                 self.lose(&error)
             }
@@ -220,6 +220,7 @@ impl Line {
                 continue;
             }
             watched.stay = Stay::Asked;
+            watched.asked = watched.cursor;
             let (room, epoch) = (watched.room, watched.epoch);
             let after = Some(watched.cursor);
             // One room is entered, the others come with it.
@@ -247,7 +248,7 @@ impl Line {
                         let words = format!("{}: {entered:?} after {}", self.label, watched.cursor);
                         let room = Some(watched.room);
                         watched.enter(&entered, at, gateway, self.connection);
-                        self.violation(Kind::Reset, room, words);
+                        self.violation(Kind::Reset, room, &words);
                     } else {
                         watched.enter(&entered, at, gateway, self.connection);
                     }
@@ -273,7 +274,7 @@ impl Line {
                 "{}: an event of a room never asked for: {event:?}",
                 self.label
             );
-            self.violation(Kind::Leak, Some(event.room), words);
+            self.violation(Kind::Leak, Some(event.room), &words);
             return Heard::Quiet;
         };
         if self.rooms[place].truncated && event.seq > self.rooms[place].cursor.next() {
@@ -319,7 +320,7 @@ impl Line {
             return self.lose(&Error::Deadline);
         }
         let (room, words) = (watched.room, format!("{}: {fault:?}", self.label));
-        self.violation(Kind::Refused, Some(room), words);
+        self.violation(Kind::Refused, Some(room), &words);
         Heard::Quiet
     }
 
@@ -371,7 +372,7 @@ impl Line {
         &mut self,
         kind: Kind,
         room: Option<client::wire::RoomId>,
-        words: String,
+        words: &str,
     ) {
         let words = format!("{words}, at {} us", self.shared.now());
         self.kept.violations.push(crate::check::Violation {

@@ -121,7 +121,7 @@ impl Guest {
         // Until there is an answer: one that took its time must not be let in later.
         let outcome = self.poster.post(|| deadline(phases)).await;
         match outcome {
-            Outcome::Refused(Code::PermissionDenied) => {}
+            Outcome::Refused(Code::PermissionDenied) | Outcome::Unknown => {}
             Outcome::Acknowledged => {
                 let words = "a message taken from outside";
                 self.poster.violation(Kind::OutsiderIn, self.room, words);
@@ -130,7 +130,6 @@ impl Guest {
                 let words = format!("a message from outside: {code}");
                 self.poster.violation(Kind::Refused, self.room, &words);
             }
-            Outcome::Unknown => {}
         }
     }
 

@@ -73,7 +73,7 @@ impl Writer {
                 "{}: {tag} has no answer, sent {tries} times",
                 self.line.label
             );
-            self.line.violation(Kind::Stuck, Some(pending.room), words);
+            self.line.violation(Kind::Stuck, Some(pending.room), &words);
         }
         self.line.finish()
     }
@@ -150,7 +150,7 @@ impl Writer {
 
     fn wrong_room(&mut self, room: RoomId, sent: &Sent) {
         let words = format!("{}: {sent:?} of a message to room {room}", self.line.label);
-        self.line.violation(Kind::Altered, Some(room), words);
+        self.line.violation(Kind::Altered, Some(room), &words);
     }
 
     fn refused(&mut self, fault: &Fault) {
@@ -163,7 +163,7 @@ impl Writer {
         } else if let Some(pending) = self.sending.drop(number) {
             let words = format!("{}: {}: {fault:?}", self.line.label, pending.tag);
             self.line
-                .violation(Kind::Refused, Some(pending.room), words);
+                .violation(Kind::Refused, Some(pending.room), &words);
         }
     }
 }

@@ -134,10 +134,16 @@ impl Report {
             let outages = self.outages.iter().filter(|outage| outage.who == who);
             let mut outages: Vec<_> = outages.collect();
             outages.sort_by_key(|outage| std::cmp::Reverse(outage.lasted));
-            worst.extend(outages.into_iter().take(WORST).map(|outage| Worst {
-                outage: outage.clone(),
-                during: self.during(outage),
-            }));
+            let mut told: Vec<Worst> = Vec::new();
+            for outage in outages {
+                let during = self.during(outage);
+                // One a cycle: the others of the same one had the same trouble.
+                if told.len() < WORST && !told.iter().any(|worst| worst.during == during) {
+                    let outage = outage.clone();
+                    told.push(Worst { outage, during });
+                }
+            }
+            worst.extend(told);
         }
         worst
     }

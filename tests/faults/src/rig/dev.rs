@@ -4,17 +4,22 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{Error, Result};
+use super::{Error, Result, signal};
 use crate::links::Pids;
 use crate::plan::Process;
 
 /// A first start creates a cluster and formats a disk; a first build takes long.
 const PATIENCE: Duration = Duration::from_mins(20);
+
+/// How long a script that was under way when the run ended may take to end by itself.
+const ENDING: Duration = Duration::from_secs(130);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The scripts, and what every call of them is told.
 #[derive(Debug, Clone)]
@@ -22,6 +27,9 @@ pub(super) struct Dev {
     folder: PathBuf,
     offset: u16,
     environment: Vec<(String, String)>,
+    /// Scripts that run now. They are not interrupted: what one has just started and not
+    /// written down would be nobody's.
+    running: Arc<Mutex<Vec<u32>>>,
 }
 
 impl Dev {
@@ -37,6 +45,7 @@ impl Dev {
             folder: folder.to_owned(),
             offset,
             environment: Vec::new(),
+            running: Arc::default(),
         })
     }
 
@@ -58,16 +67,22 @@ impl Dev {
     async fn call(&self, script: &str, arguments: &[&str]) -> Result<()> {
         let mut command = Command::new(path_of(script));
         command.args(arguments).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        // A terminal's interrupt is for this process alone.
+        command.process_group(0);
         self.settle(&mut |name, value| {
             command.env(name, value);
         });
-        let running = command.output();
         let failed = |reason: String| Error::Program {
             program: format!("deploy/dev/{script} {}", arguments.join(" ")),
             reason,
         };
-        let output = timeout(PATIENCE, running)
-            .await
+        let child = command.spawn().map_err(|error| failed(error.to_string()))?;
+        let pid = child.id().unwrap_or(0);
+        self.running().push(pid);
+        let output = timeout(PATIENCE, child.wait_with_output()).await;
+        self.running().retain(|other| *other != pid);
+        let output = output
             .map_err(|_| failed("takes too long".to_owned()))?
             .map_err(|error| failed(error.to_string()))?;
         if output.status.success() {
@@ -78,8 +93,19 @@ impl Dev {
         Err(failed(said[from..].to_owned()))
     }
 
+    fn running(&self) -> MutexGuard<'_, Vec<u32>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends everything, while nothing else may run: this waits.
     pub(super) fn down_for_good(&self, wipe: bool) -> std::io::Result<()> {
+        let running = self.running().split_off(0);
+        for _ in 0..ENDING.as_millis() / LOOK.as_millis() {
+            if !running.iter().any(|pid| signal::alive(*pid)) {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
         let mut command = std::process::Command::new(path_of("down"));
         if wipe {
             command.arg("--wipe");
@@ -94,6 +120,8 @@ impl Dev {
     fn settle(&self, give: &mut dyn FnMut(&str, &str)) {
         give("PARLEY_DEV_DIR", &self.folder.to_string_lossy());
         give("PARLEY_DEV_PORT_OFFSET", &self.offset.to_string());
+        // Beside a load of ours everything takes longer to start.
+        give("PARLEY_DEV_TIMEOUT", "120");
         // Containers cannot be told whom to advertise, nor frozen by their pids.
         give("PARLEY_DEV_BACKENDS", "native");
         for (name, value) in &self.environment {

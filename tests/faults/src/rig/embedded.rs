@@ -107,7 +107,15 @@ impl Embedded {
 impl Drop for Embedded {
     fn drop(&mut self) {
         // The process goes with its handle; without a log to look at, so does its data.
-        drop(self.process.get_mut().take());
+        if let Some(mut process) = self.process.get_mut().take() {
+            let _ = process.start_kill();
+            for _ in 0..100 {
+                if !matches!(process.try_wait(), Ok(None)) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
         if !self.keep {
             let _ = std::fs::remove_dir_all(self.folder.join("data"));
             let _ = std::fs::remove_file(self.folder.join("standalone.log"));

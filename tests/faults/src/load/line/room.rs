@@ -32,6 +32,10 @@ pub(in crate::load) struct Watched {
     pub(super) truncated: bool,
     pub(super) late: Late,
     pub(super) stream: Stream,
+    /// Its user's leave has come, and no join after it.
+    left: bool,
+    /// What it had when it asked.
+    pub(super) asked: Seq,
     /// The newest event when it was entered.
     goal: Seq,
 }
@@ -51,16 +55,20 @@ impl Watched {
                 uid,
                 spans: Vec::new(),
             },
+            left: false,
+            asked: Seq::START,
             goal: Seq::START,
         }
     }
 
     pub(super) fn enter(&mut self, entered: &Entered, at: Micros, gateway: usize, connection: u32) {
         self.stay = Stay::Inside;
+        self.left = false;
         self.epoch = entered.epoch;
         self.truncated = entered.truncated;
         self.goal = entered.seq.unwrap_or_default();
         self.stream.spans.push(Span {
+            after: self.asked,
             entered: self.goal,
             at,
             gateway,
@@ -91,10 +99,14 @@ impl Watched {
         self.cursor = self.cursor.max(event.seq);
     }
 
-    /// After its user's leave nothing more comes before the room is entered again. A leave
-    /// in a replay is an old one: he was a member again when he entered.
+    /// After its user's leave nothing more comes before the room is entered again. In a
+    /// replay a leave may be an old one, with the join that made him a member again.
     pub(super) fn mind_leave(&mut self, event: &Event, own: Uid) {
-        if event.kind == EventKind::Leave && event.uid == own && event.seq > self.goal {
+        if event.uid == own && event.kind != EventKind::Message {
+            self.left = event.kind == EventKind::Leave;
+        }
+        if self.left && self.cursor >= self.goal {
+            self.left = false;
             self.stay = Stay::Outside(Instant::now() + Duration::from_millis(100));
         }
     }
@@ -115,7 +127,7 @@ pub(super) struct Late {
 }
 
 /// What was held up comes in one go.
-const TOGETHER: Micros = Duration::from_secs(2).as_micros() as Micros;
+const TOGETHER: Micros = 2_000_000;
 
 impl Late {
     fn note(&mut self, delay: Micros, now: Micros, label: &str) {
