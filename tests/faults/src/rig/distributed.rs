@@ -15,6 +15,15 @@ use crate::plan::{Act, Fault, Link, Process, links};
 /// A killed process is gone at once, but for what the kernel has to give back.
 const DYING: Duration = Duration::from_secs(20);
 
+/// What the services run.
+const BINARIES: [&str; 5] = [
+    "gateway",
+    "message-service",
+    "rooms-service",
+    "session-service",
+    "user-service",
+];
+
 /// A distributed system. Dropping it takes it down.
 pub struct Distributed {
     dev: Dev,
@@ -89,7 +98,14 @@ impl Distributed {
         let Some(folder) = &settings.binaries else {
             return Ok(settings.debug.then_some("--debug"));
         };
-        let gateway = folder.join("gateway");
+        // `up` would build what is missing, and nothing of it would be what was asked for.
+        let missing = BINARIES
+            .iter()
+            .map(|name| folder.join(name))
+            .find(|binary| !binary.is_file());
+        if let Some(missing) = missing {
+            return Err(Error::NoSuch(missing.display().to_string()));
+        }
         let profile = match folder.file_name().and_then(|name| name.to_str()) {
             Some("release") => None,
             Some("debug") => Some("--debug"),
@@ -98,8 +114,8 @@ impl Distributed {
                 return Err(Error::NoSuch(reason.to_owned()));
             }
         };
-        let target = folder.parent().filter(|_| gateway.is_file());
-        let target = target.ok_or_else(|| Error::NoSuch(gateway.display().to_string()))?;
+        let target = folder.parent();
+        let target = target.ok_or_else(|| Error::NoSuch(folder.display().to_string()))?;
         let target = target.to_string_lossy().into_owned();
         self.dev.tell("CARGO_TARGET_DIR", target);
         Ok(profile)
