@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
 use crate::config::Postgres;
 use crate::{Lifecycle, Part, StoreError};
@@ -55,7 +55,7 @@ pub fn connect(
     let pool = PgPoolOptions::new()
         .max_connections(postgres.connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_release(|connection, _| Box::pin(still_there(connection)))
+        .after_release(|connection, _| Box::pin(is_free(connection)))
         .connect_lazy_with(options);
     let part = lifecycle.health().part(format!("postgres/{}", schema.name));
     let work = keep(pool.clone(), schema, part);
@@ -66,12 +66,18 @@ pub fn connect(
     Ok(pool)
 }
 
-/// An error closes the connection at once.
-async fn still_there(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    tokio::time::timeout(RELEASE_TIMEOUT, connection.ping())
+/// Whether the next user may have the connection; without an answer it is closed
+/// at once. A call that was given up while its `BEGIN` was on the
+/// way leaves a transaction open that sqlx does not know of, and the next user would work
+/// in it. A statement of its own begins when its transaction does; `ROLLBACK` would do as
+/// well, but for a warning in the server's log each time.
+async fn is_free(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    // One simple query: of the extended protocol each step has a time of its own.
+    let asking = sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(connection);
+    tokio::time::timeout(RELEASE_TIMEOUT, asking)
         .await
-        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
-        .map(|()| true)
+        .unwrap_or(Err(sqlx::Error::PoolTimedOut))?
+        .try_get(0)
 }
 
 fn address(postgres: &Postgres) -> Result<PgConnectOptions, StoreError> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use base::{MessageText, Nonce, RoomId, Seq, Timestamp, Uid};
@@ -439,6 +440,29 @@ async fn nobody_writes_after_his_leave_however_they_race(store: Arc<dyn Store>) 
     }
 }
 
+/// Whoever waits for an answer may go away, by a deadline or with his connection.
+async fn a_call_given_up_at_any_moment_leaves_nothing_to_the_next(store: Arc<dyn Store>) {
+    let room = begun(&*store).await;
+    for number in 0..40 {
+        let mut polls = 1 + number % 8;
+        let mut reading = store.page(room, Some(uid(1)), Seq::START, 10);
+        std::future::poll_fn(|context| {
+            polls -= 1;
+            let read = reading.as_mut().poll(context).is_ready();
+            if read || polls == 0 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        drop(reading);
+        let post = post(room, 1, "still here", &format!("given up {number}"));
+        let outcome = settled(&*store, post).await;
+        assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
+    }
+}
+
 macro_rules! laws {
     ($adapter:ident, $make:expr, [$($law:ident),* $(,)?]) => {
         mod $adapter {
@@ -468,6 +492,7 @@ macro_rules! laws {
             what_is_published_is_noted_without_gaps,
             concurrent_batches_give_one_gapless_log,
             nobody_writes_after_his_leave_however_they_race,
+            a_call_given_up_at_any_moment_leaves_nothing_to_the_next,
         ]);
     };
 }
