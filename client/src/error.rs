@@ -33,6 +33,20 @@ pub enum Error {
     /// The base address or an argument cannot be sent at all.
     #[error("{0}")]
     Usage(String),
+    /// The [`Chat`](crate::Chat) has ended. A write that had no answer may have happened.
+    #[error("{0}")]
+    Ended(Ended),
+}
+
+/// Why a [`Chat`](crate::Chat) is no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// The session is over; only a new login helps.
+    #[error("the session has ended; log in again")]
+    Session,
+    /// It was closed by its user.
+    #[error("the chat was closed")]
+    Closed,
 }
 
 /// The server's no.
@@ -127,7 +141,7 @@ impl Error {
         match self {
             Self::Refused(refusal) => refusal.retryable,
             Self::Deadline | Self::Transport(_) | Self::Closed { .. } => true,
-            Self::Protocol(_) | Self::Usage(_) => false,
+            Self::Protocol(_) | Self::Usage(_) | Self::Ended(_) => false,
         }
     }
 }

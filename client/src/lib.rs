@@ -19,11 +19,15 @@
 //! ```
 
 mod api;
+mod chat;
 mod error;
 mod socket;
 
 pub use api::{Answer, Api};
-pub use error::{Error, Refusal, Result};
+pub use chat::{
+    Chat, ChatBuilder, Events, Gone, Item, Position, Reset, Start, Status, Timings, Tokens,
+};
+pub use error::{Ended, Error, Refusal, Result};
 pub use reqwest::Method;
 pub use socket::{Raw, Socket, TokenIn};
 pub use tokio_tungstenite::tungstenite::Message;

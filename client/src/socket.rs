@@ -273,6 +273,11 @@ impl Socket {
         &mut self.raw
     }
 
+    /// The connection itself, where nothing was read ahead.
+    pub(crate) fn into_raw(self) -> Raw {
+        self.raw
+    }
+
     /// Says goodbye and waits for the server's, for the deadline of a call at most.
     pub async fn close(mut self) {
         let goodbye = CloseFrame {
@@ -359,7 +364,7 @@ fn refused_upgrade(error: tungstenite::Error) -> Error {
     }
 }
 
-fn closed(frame: Option<CloseFrame>) -> Error {
+pub(crate) fn closed(frame: Option<CloseFrame>) -> Error {
     match frame {
         Some(frame) => Error::Closed {
             code: Some(frame.code.into()),
@@ -372,7 +377,7 @@ fn closed(frame: Option<CloseFrame>) -> Error {
     }
 }
 
-fn ended(error: tungstenite::Error) -> Error {
+pub(crate) fn ended(error: tungstenite::Error) -> Error {
     match error {
         tungstenite::Error::ConnectionClosed
         | tungstenite::Error::AlreadyClosed

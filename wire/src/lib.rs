@@ -15,8 +15,8 @@ pub mod request;
 pub mod response;
 
 pub use base::{
-    Code, Email, Epoch, Error, MAX_ID, MessageText, Nonce, Password, Result, RoomId, RoomName, Seq,
-    SessionId, Timestamp, Uid, Username, limits,
+    Clock, Code, Email, Epoch, Error, MAX_ID, MessageText, Nonce, Password, Result, RoomId,
+    RoomName, Seq, SessionId, SystemClock, Timestamp, Uid, Username, limits,
 };
 pub use path::{room_id, session_id, uid};
 pub use problem::{PROBLEM_JSON, Problem};
