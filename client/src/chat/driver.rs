@@ -117,6 +117,9 @@ impl Driver {
         if let Link::Up(connection) = std::mem::replace(&mut self.link, down(Instant::now())) {
             connection.close().await;
         }
+        if ended == Ended::Closed {
+            return;
+        }
         let Ends { items, closing, .. } = &mut self.ends;
         let rest = async {
             while self.core.rooms.has_item() {

@@ -244,3 +244,72 @@ impl Outbox {
 fn passes(error: &Error) -> bool {
     error.retryable() || error.code() == Some(Code::Unauthenticated)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn post(room: u64, nonce: &str) -> (Post, oneshot::Receiver<Result<Sent>>) {
+        let (caller, answer) = oneshot::channel();
+        let post = Post {
+            room: RoomId::new(room).unwrap(),
+            text: MessageText::parse("Text", "hi").unwrap(),
+            nonce: Nonce::parse("Nonce", nonce).unwrap(),
+            caller,
+        };
+        (post, answer)
+    }
+
+    fn outbox(window: usize) -> Outbox {
+        let pause = Duration::from_millis(10);
+        Outbox::new(8, window, Backoff::new(pause, pause))
+    }
+
+    fn next(outbox: &mut Outbox, number: &mut u64) -> Option<String> {
+        let dispatch = outbox.next(Way::Frame, number, Instant::now(), |_| Way::Frame);
+        dispatch.map(|it| it.nonce.into_string())
+    }
+
+    #[test]
+    fn rooms_do_not_wait_for_each_other_within_the_window() {
+        let (mut outbox, mut number) = (outbox(2), 0);
+        let posts = [(1, "a"), (1, "b"), (2, "c"), (3, "d")];
+        let (posts, _answers): (Vec<_>, Vec<_>) = posts
+            .into_iter()
+            .map(|(room, nonce)| post(room, nonce))
+            .unzip();
+        posts.into_iter().for_each(|post| outbox.push(post));
+        let sent = [
+            next(&mut outbox, &mut number),
+            next(&mut outbox, &mut number),
+        ];
+        assert_eq!(sent.map(Option::unwrap), ["a", "c"]);
+        assert_eq!(next(&mut outbox, &mut number), None);
+        outbox.cut();
+        let sent = [
+            next(&mut outbox, &mut number),
+            next(&mut outbox, &mut number),
+        ];
+        assert_eq!(sent.map(Option::unwrap), ["d", "a"], "all have their turn");
+    }
+
+    #[test]
+    fn what_was_given_up_takes_no_place() {
+        let (mut outbox, mut number) = (outbox(8), 0);
+        let (under_way, answer) = post(1, "a");
+        let (waiting, other) = post(1, "b");
+        outbox.push(under_way);
+        outbox.push(waiting);
+        assert_eq!(next(&mut outbox, &mut number).unwrap(), "a");
+        drop((answer, other));
+        outbox.sweep();
+        assert_eq!(
+            outbox.posts, 1,
+            "the answer of what is under way still comes"
+        );
+        outbox.cut();
+        assert!(outbox.is_empty());
+    }
+}

@@ -135,8 +135,8 @@ impl Rooms {
 
     /// A room less. What waits of it is dropped.
     pub(super) fn remove(&mut self, id: RoomId) {
+        self.items.retain(|item| item.room() != Some(id));
         if self.rooms.remove(&id).is_some() {
-            self.items.retain(|item| item.room() != Some(id));
             self.farewells.push_back(id);
         }
     }
@@ -435,8 +435,9 @@ impl Rooms {
         let Some(room) = self.rooms.remove(&id) else {
             return;
         };
-        if let Some(caller) = room.caller {
-            let _ = caller.send(Err(Error::Refused(refusal)));
+        if let Some(caller) = room.caller
+            && caller.send(Err(Error::Refused(refusal.clone()))).is_ok()
+        {
             return;
         }
         let why = match room.left {
@@ -494,11 +495,6 @@ impl Rooms {
                 let _ = caller.send(Err(why()));
             }
         }
-    }
-
-    #[cfg(test)]
-    pub(super) fn position(&self, id: RoomId) -> Option<Position> {
-        self.rooms.get(&id)?.position
     }
 }
 

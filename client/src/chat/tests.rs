@@ -1,1 +1,4 @@
+//! The core, driven by hand and through anything.
 
+mod model;
+mod world;

@@ -1,0 +1,586 @@
+//! A server of a few lines that keeps the contract, the network before it, and a user
+//! who checks what he is told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use wire::event::{Event, EventKind, EventsPage};
+use wire::frame::{Command, Entered, Fault, Framed, Sent, ServerFrame};
+use wire::{Code, Epoch, MessageText, Nonce, RoomId, Seq, Timestamp, Uid};
+
+use super::super::backoff::Random;
+use super::super::core::Core;
+use super::super::outbox::Post;
+use super::super::rooms::Page;
+use super::super::tag::Tag;
+use super::super::{Gone, Item, Position, Start, Timings};
+use crate::{Error, Result};
+
+/// Events that the server replays, most.
+const REPLAY: u64 = 5;
+
+pub(super) fn room(number: u64) -> RoomId {
+    RoomId::new(number).unwrap()
+}
+
+fn uid(number: u64) -> Uid {
+    Uid::new(number).unwrap()
+}
+
+/// The user whose client this is.
+fn own() -> Uid {
+    uid(1)
+}
+
+/// How the server takes a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taking {
+    Well,
+    /// Says `unavailable`, and wrote nothing.
+    Not,
+    /// Says `unavailable`, and it is in the log.
+    Unsaid,
+}
+
+struct Log {
+    epoch: Epoch,
+    first: u64,
+    /// From event 1.
+    events: Vec<Event>,
+    nonces: BTreeMap<String, Seq>,
+    member: bool,
+}
+
+impl Log {
+    fn head(&self) -> u64 {
+        self.events.len() as u64
+    }
+
+    fn append(&mut self, kind: EventKind, room: RoomId, uid: Uid, text: &str) -> Seq {
+        let seq = Seq(self.head() + 1);
+        self.events.push(Event {
+            kind,
+            id: seq,
+            seq,
+            room,
+            uid,
+            text: format!("{} of {:?}", text, self.epoch),
+            by: None,
+            emoji: None,
+            timestamp: Timestamp::default(),
+            more: serde_json::Map::default(),
+        });
+        seq
+    }
+
+    /// Where to go on: after which event, whether truncated, whether reset.
+    fn resume(&self, after: u64, epoch: Option<Epoch>) -> Option<(u64, bool, bool)> {
+        let kept = self.first - 1;
+        if epoch.is_some_and(|epoch| epoch != self.epoch) || after < kept {
+            let replay = self.head().saturating_sub(wire::limits::REPLAY_EVENTS);
+            return Some((replay.max(kept), false, true));
+        }
+        let replay = self.head().saturating_sub(REPLAY).max(kept);
+        (after <= self.head()).then(|| (after.max(replay), after < replay, false))
+    }
+}
+
+/// What a connection has: how far it is in a room, and the head when it came in.
+struct Subscribed {
+    sent: u64,
+    checked: u64,
+}
+
+#[derive(Default)]
+struct Wire {
+    to_server: VecDeque<Framed>,
+    to_client: VecDeque<ServerFrame>,
+    rooms: BTreeMap<RoomId, Subscribed>,
+}
+
+/// A message that someone waits for.
+struct Waiting {
+    room: RoomId,
+    nonce: String,
+    answer: oneshot::Receiver<Result<Sent>>,
+}
+
+pub(super) struct World {
+    core: Core,
+    now: Instant,
+    logs: BTreeMap<RoomId, Log>,
+    wire: Option<Wire>,
+    page: Option<Page>,
+    posting: Vec<(Tag, String, String)>,
+    /// The user: what he has of each room, and the messages he waits for.
+    has: BTreeMap<RoomId, Position>,
+    /// Rooms that ended for him.
+    gone: Vec<RoomId>,
+    waiting: Vec<Waiting>,
+    /// The last answer of each room: its life and its place.
+    answered: BTreeMap<RoomId, (Epoch, Seq)>,
+    sent: u64,
+}
+
+impl World {
+    pub(super) fn new(rooms: u64, seed: u64) -> Self {
+        let logs = (1..=rooms).map(|number| {
+            let mut log = Log {
+                epoch: Epoch(1),
+                first: 1,
+                events: Vec::new(),
+                nonces: BTreeMap::new(),
+                member: true,
+            };
+            log.append(EventKind::Join, room(number), own(), "");
+            (room(number), log)
+        });
+        let mut world = Self {
+            core: Core::new(&Timings::default(), 1_000, 2, Random::seeded(seed)),
+            now: Instant::now(),
+            logs: logs.collect(),
+            wire: None,
+            page: None,
+            posting: Vec::new(),
+            has: BTreeMap::new(),
+            gone: Vec::new(),
+            waiting: Vec::new(),
+            answered: BTreeMap::new(),
+            sent: 0,
+        };
+        world.core.rooms.is(own());
+        world
+    }
+
+    pub(super) fn follow(&mut self, room: RoomId) {
+        let position = *self.has.entry(room).or_default();
+        // Known from the first answer on; here every log is followed from its beginning.
+        let (caller, _) = oneshot::channel();
+        self.core.subscribe(room, Start::After(position), caller);
+    }
+
+    pub(super) fn connect(&mut self) -> bool {
+        if self.wire.is_none() {
+            self.wire = Some(Wire::default());
+            self.core.connected();
+        }
+        true
+    }
+
+    /// The connection ends after the server has read `read` frames more.
+    pub(super) fn cut(&mut self, read: usize) -> bool {
+        for _ in 0..read {
+            self.server_reads(Taking::Well);
+        }
+        if self.wire.take().is_some() {
+            self.core.cut();
+        }
+        true
+    }
+
+    pub(super) fn client_writes(&mut self) -> bool {
+        let Some(wire) = &mut self.wire else {
+            return false;
+        };
+        let frame = self.core.outgoing(self.now);
+        let wrote = frame.is_some();
+        wire.to_server.extend(frame);
+        wrote
+    }
+
+    pub(super) fn server_reads(&mut self, taking: Taking) -> bool {
+        let Some(framed) = self.wire.as_mut().and_then(|it| it.to_server.pop_front()) else {
+            return false;
+        };
+        let reference = framed.reference;
+        let answer = match framed.command {
+            Command::Subscribe { room, after, epoch } => {
+                self.server_subscribes(room, after, epoch, reference)
+            }
+            Command::Unsubscribe { room } => {
+                self.wire.as_mut().unwrap().rooms.remove(&room);
+                return true;
+            }
+            Command::Message { room, text, nonce } => {
+                let room = room.unwrap();
+                let outcome = if self.wire.as_ref().unwrap().rooms.contains_key(&room) {
+                    let nonce = nonce.unwrap();
+                    self.server_takes(room, text.as_str(), nonce.as_str(), taking)
+                } else {
+                    Err(Code::InvalidArgument)
+                };
+                match outcome {
+                    Ok(sent) => ServerFrame::Sent(Sent { reference, ..sent }),
+                    Err(code) => fault(code, reference),
+                }
+            }
+            other => panic!("not expected: {other:?}"),
+        };
+        self.wire.as_mut().unwrap().to_client.push_back(answer);
+        true
+    }
+
+    fn server_subscribes(
+        &mut self,
+        room: RoomId,
+        after: Option<Seq>,
+        epoch: Option<Epoch>,
+        reference: Option<String>,
+    ) -> ServerFrame {
+        let log = &self.logs[&room];
+        if !log.member {
+            return fault(Code::PermissionDenied, reference);
+        }
+        let after = after.map_or(log.head(), Seq::get);
+        let Some((sent, truncated, reset)) = log.resume(after, epoch) else {
+            return fault(Code::InvalidArgument, reference);
+        };
+        let checked = log.head();
+        let wire = self.wire.as_mut().unwrap();
+        wire.rooms.insert(room, Subscribed { sent, checked });
+        ServerFrame::Subscribe(Entered {
+            room: Some(room),
+            seq: Some(Seq(log.head())),
+            truncated,
+            epoch: Some(log.epoch),
+            first: Some(Seq(log.first)),
+            reset,
+            reference,
+        })
+    }
+
+    fn server_takes(
+        &mut self,
+        room: RoomId,
+        text: &str,
+        nonce: &str,
+        taking: Taking,
+    ) -> std::result::Result<Sent, Code> {
+        let log = self.logs.get_mut(&room).unwrap();
+        if taking == Taking::Not {
+            return Err(Code::Unavailable);
+        }
+        let seq = match log.nonces.get(nonce) {
+            Some(seq) => *seq,
+            None if !log.member => return Err(Code::PermissionDenied),
+            None => {
+                let seq = log.append(EventKind::Message, room, own(), text);
+                log.nonces.insert(nonce.to_owned(), seq);
+                seq
+            }
+        };
+        if taking == Taking::Unsaid {
+            return Err(Code::Unavailable);
+        }
+        Ok(Sent {
+            message_id: seq,
+            room,
+            timestamp: Timestamp::default(),
+            reference: None,
+        })
+    }
+
+    /// One event more on its way to the client; `skip` leaves one out before it.
+    pub(super) fn server_pushes(&mut self, room: RoomId, skip: bool) -> bool {
+        let Some(wire) = &mut self.wire else {
+            return false;
+        };
+        let Some(subscribed) = wire.rooms.get_mut(&room) else {
+            return false;
+        };
+        let log = &self.logs[&room];
+        if skip && subscribed.sent + 1 < log.head() {
+            subscribed.sent += 1;
+        }
+        let Some(event) = log.events.get(usize::try_from(subscribed.sent).unwrap()) else {
+            return false;
+        };
+        subscribed.sent += 1;
+        wire.to_client.push_back(ServerFrame::Event(event.clone()));
+        let left = event.kind == EventKind::Leave && event.uid == own();
+        if left && event.seq.get() > subscribed.checked {
+            wire.rooms.remove(&room);
+        }
+        true
+    }
+
+    /// The client reads a frame. A hole ends the connection.
+    pub(super) fn client_reads(&mut self) -> bool {
+        let Some(frame) = self.wire.as_mut().and_then(|it| it.to_client.pop_front()) else {
+            return false;
+        };
+        if self.core.frame(frame, self.now).is_err() {
+            self.cut(0);
+        }
+        true
+    }
+
+    pub(super) fn begin_page(&mut self) -> bool {
+        if self.page.is_none() {
+            self.page = self.core.next_page(self.now);
+            return self.page.is_some();
+        }
+        false
+    }
+
+    /// The page under way arrives with `limit` events, or not at all.
+    pub(super) fn end_page(&mut self, limit: Option<usize>) -> bool {
+        let Some(page) = self.page.take() else {
+            return false;
+        };
+        let log = &self.logs[&page.room];
+        let outcome = match limit {
+            None => Err(Error::Deadline),
+            Some(_) if !log.member => Err(refused(Code::PermissionDenied)),
+            Some(limit) => match log.resume(page.after.seq.get(), page.after.epoch) {
+                None => Err(refused(Code::InvalidArgument)),
+                Some((replay, _, reset)) => {
+                    let after = if reset { replay } else { page.after.seq.get() };
+                    let events = log.events.iter().skip(usize::try_from(after).unwrap());
+                    Ok(EventsPage {
+                        events: events
+                            .take(limit)
+                            .cloned()
+                            .map(ServerFrame::Event)
+                            .collect(),
+                        head: Seq(log.head()),
+                        epoch: log.epoch,
+                        first: Seq(log.first),
+                        reset,
+                    })
+                }
+            },
+        };
+        self.core.paged(page, outcome, self.now);
+        true
+    }
+
+    pub(super) fn begin_post(&mut self) -> bool {
+        let Some(message) = self.core.next_post(self.now) else {
+            return false;
+        };
+        let text = message.text.into_string();
+        self.posting
+            .push((message.tag, text, message.nonce.into_string()));
+        true
+    }
+
+    /// A message over HTTP is answered; `lost`: the answer does not arrive.
+    pub(super) fn end_post(&mut self, taking: Taking, lost: bool) -> bool {
+        let Some((tag, text, nonce)) = self.posting.pop() else {
+            return false;
+        };
+        let outcome = self.server_takes(tag.room, &text, &nonce, taking);
+        let outcome = match outcome {
+            _ if lost => Err(Error::Deadline),
+            Ok(sent) => Ok(sent),
+            Err(code) => Err(refused(code)),
+        };
+        self.core.posted(tag, outcome, self.now);
+        true
+    }
+
+    pub(super) fn another_says(&mut self, room: RoomId) -> bool {
+        let log = self.logs.get_mut(&room).unwrap();
+        log.append(EventKind::Message, room, uid(2), "hi");
+        true
+    }
+
+    pub(super) fn leave_or_join(&mut self, room: RoomId) -> bool {
+        let log = self.logs.get_mut(&room).unwrap();
+        log.member = !log.member;
+        let kind = if log.member {
+            EventKind::Join
+        } else {
+            EventKind::Leave
+        };
+        log.append(kind, room, own(), "");
+        true
+    }
+
+    /// The log's oldest events are gone.
+    pub(super) fn trim(&mut self, room: RoomId) -> bool {
+        let log = self.logs.get_mut(&room).unwrap();
+        log.first = (log.first + 3).min(log.head());
+        true
+    }
+
+    /// The log is put back to what it was some time ago; the process is another.
+    pub(super) fn restore(&mut self, room: RoomId) -> bool {
+        self.cut(0);
+        while self.end_post(Taking::Not, true) {}
+        self.end_page(None);
+        let log = self.logs.get_mut(&room).unwrap();
+        log.epoch = Epoch(log.epoch.0 + 1);
+        let kept = (log.head() / 2).max(log.first).max(1);
+        log.events.truncate(usize::try_from(kept).unwrap());
+        log.nonces.retain(|_, seq| seq.get() <= kept);
+        true
+    }
+
+    pub(super) fn user_sends(&mut self, room: RoomId) -> bool {
+        if self.core.outbox.is_full() {
+            return false;
+        }
+        self.sent += 1;
+        let nonce = format!("n{}", self.sent);
+        let (caller, answer) = oneshot::channel();
+        self.core.send(Post {
+            room,
+            text: MessageText::parse("Text", &nonce).unwrap(),
+            nonce: Nonce::parse("Nonce", &nonce).unwrap(),
+            caller,
+        });
+        self.waiting.push(Waiting {
+            room,
+            nonce,
+            answer,
+        });
+        true
+    }
+
+    pub(super) fn user_gives_up(&mut self, which: usize) -> bool {
+        if !self.waiting.is_empty() {
+            drop(self.waiting.remove(which % self.waiting.len()));
+            self.core.outbox.sweep();
+        }
+        true
+    }
+
+    /// The user takes an item, and checks it.
+    pub(super) fn user_takes(&mut self) -> bool {
+        self.user_hears();
+        let Some(item) = self.core.next_item() else {
+            return false;
+        };
+        match item {
+            Item::Event { event, position } => {
+                let had = self.has.get_mut(&event.room).unwrap();
+                assert_eq!(
+                    event.seq,
+                    had.seq.next(),
+                    "a hole or a repeat in {}",
+                    event.room
+                );
+                assert_eq!(position.seq, event.seq);
+                assert!(had.epoch.is_none() || had.epoch == position.epoch);
+                *had = position;
+                let log = &self.logs[&event.room];
+                if Some(log.epoch) == position.epoch {
+                    let at = usize::try_from(event.seq.get() - 1).unwrap();
+                    assert_eq!(event, log.events[at]);
+                }
+            }
+            Item::Reset(reset) => {
+                self.has.insert(reset.room, reset.position);
+            }
+            Item::Gone { room, why } => {
+                assert!(!self.gone.contains(&room));
+                assert!(
+                    !matches!(&why, Gone::Refused(no) if no.code == Some(Code::InvalidArgument))
+                );
+                self.gone.push(room);
+            }
+            other => panic!("not expected: {other:?}"),
+        }
+        true
+    }
+
+    /// Who lost a room comes back to it, where he was.
+    pub(super) fn user_returns(&mut self) -> bool {
+        for room in std::mem::take(&mut self.gone) {
+            self.follow(room);
+        }
+        true
+    }
+
+    /// The user takes his wish back, and wishes again from where he is.
+    pub(super) fn user_begins_again(&mut self, room: RoomId) -> bool {
+        if self.gone.contains(&room) {
+            return false;
+        }
+        self.core.unsubscribe(room);
+        self.follow(room);
+        true
+    }
+
+    /// The user looks which of his messages are answered; each is in the log, once, and
+    /// after the ones before it.
+    fn user_hears(&mut self) {
+        for mut waiting in std::mem::take(&mut self.waiting) {
+            let log = &self.logs[&waiting.room];
+            match waiting.answer.try_recv() {
+                Ok(Ok(sent)) => {
+                    let last = self.answered.get(&waiting.room);
+                    if log.nonces.contains_key(&waiting.nonce) {
+                        let place = (log.epoch, sent.message_id);
+                        assert_eq!(log.nonces[&waiting.nonce], sent.message_id);
+                        assert!(last.is_none_or(|last| *last < place), "out of order");
+                        self.answered.insert(waiting.room, place);
+                    }
+                }
+                Ok(Err(error)) => {
+                    assert_eq!(error.code(), Some(Code::PermissionDenied), "{error}");
+                }
+                Err(oneshot::error::TryRecvError::Empty) => self.waiting.push(waiting),
+                Err(oneshot::error::TryRecvError::Closed) => panic!("never answered"),
+            }
+        }
+    }
+
+    pub(super) fn waits(&mut self, time: Duration) -> bool {
+        self.now += time;
+        true
+    }
+
+    /// Nothing fails any more: everything arrives and everything is answered.
+    pub(super) fn settle(&mut self) {
+        let rooms: Vec<RoomId> = self.logs.keys().copied().collect();
+        for room in &rooms {
+            if !self.logs[room].member {
+                self.leave_or_join(*room);
+            }
+        }
+        for _ in 0..10_000 {
+            self.connect();
+            self.now += Duration::from_millis(100);
+            let mut moved = self.client_writes() | self.server_reads(Taking::Well);
+            moved |= self.client_reads() | self.begin_page() | self.end_page(Some(3));
+            moved |= self.begin_post() | self.end_post(Taking::Well, false) | self.user_takes();
+            for room in &rooms {
+                moved |= self.server_pushes(*room, false);
+            }
+            let lost = !self.gone.is_empty();
+            self.user_returns();
+            if !moved && !lost && self.core.wake_after(self.now).is_none() {
+                break;
+            }
+        }
+        self.user_hears();
+        assert!(
+            self.waiting.is_empty(),
+            "{} are not answered",
+            self.waiting.len()
+        );
+        for (room, log) in &self.logs {
+            assert_eq!(
+                self.has[room].seq,
+                Seq(log.head()),
+                "{room} is not at its end"
+            );
+        }
+    }
+}
+
+fn refused(code: Code) -> Error {
+    let ServerFrame::Error(fault) = fault(code, None) else {
+        unreachable!("a fault is an error frame")
+    };
+    Error::Refused(crate::Refusal::from_frame(fault))
+}
+
+fn fault(code: Code, reference: Option<String>) -> ServerFrame {
+    ServerFrame::Error(Fault::new(&wire::Error::new(code, "no"), reference))
+}
