@@ -15,6 +15,7 @@ use wire::response::{
 };
 use wire::{Epoch, RoomId, Seq, SessionId, Uid};
 
+use crate::tls::Tls;
 use crate::{Error, Refusal, Result, Socket, TokenIn};
 
 /// How long a call may take when nothing else was said.
@@ -24,6 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Api {
     http: reqwest::Client,
+    tls: Tls,
     base: Arc<str>,
     token: Option<Arc<str>>,
     deadline: Duration,
@@ -57,18 +59,34 @@ impl Answer {
 
 impl Api {
     /// A server by its address, for instance `http://127.0.0.1:8080`, asked by nobody
-    /// in particular.
+    /// in particular. With the feature `tls` it may be an `https` address, of a server
+    /// that the system trusts.
     ///
     /// # Errors
-    /// [`Error::Usage`] when `base` is not an `http` address.
+    /// [`Error::Usage`] when `base` is not such an address.
     pub fn new(base: &str) -> Result<Self> {
-        let base = base.trim_end_matches('/');
-        let uri: http::Uri = base.parse().map_err(|error| usage(base, &error))?;
-        if uri.scheme_str() != Some("http") || uri.host().is_none() {
-            return Err(usage(base, &"must begin with http:// and have a host"));
+        let (base, scheme) = address(base)?;
+        let tls = Tls::of(&scheme).map_err(|error| usage(base, &error))?;
+        Self::over(tls, base)
+    }
+
+    /// An `https` server that is trusted as `config` says.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when `base` is not an `https` address.
+    #[cfg(feature = "tls")]
+    pub fn new_with_tls(base: &str, config: Arc<rustls::ClientConfig>) -> Result<Self> {
+        let (base, scheme) = address(base)?;
+        if scheme != "https" {
+            return Err(usage(base, &"must begin with https://"));
         }
+        Self::over(Tls::with(config), base)
+    }
+
+    fn over(tls: Tls, base: &str) -> Result<Self> {
         Ok(Self {
-            http: reqwest::Client::builder().no_proxy().build()?,
+            http: tls.http()?,
+            tls,
             base: base.into(),
             token: None,
             deadline: DEADLINE,
@@ -105,6 +123,10 @@ impl Api {
         })
     }
 
+    pub(crate) fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
     /// The address, without a slash at its end.
     pub fn base(&self) -> &str {
         &self.base
@@ -135,9 +157,17 @@ impl Api {
     /// # Errors
     /// `unauthenticated` when there is no such user or the password is another.
     pub async fn login(&self, email: &str, password: &str) -> Result<Self> {
-        let body = json!({ "Email": email, "Password": password });
-        let answer = self.open_session(body).await?;
+        let answer = self.login_by_email(email, password).await?;
         Ok(self.with_token(&answer.token))
+    }
+
+    /// `PUT /login` by e-mail address, answering all that the server says of the session.
+    ///
+    /// # Errors
+    /// As [`Api::login`].
+    pub async fn login_by_email(&self, email: &str, password: &str) -> Result<LoggedIn> {
+        self.open_session(json!({ "Email": email, "Password": password }))
+            .await
     }
 
     /// `PUT /login` by username, answering all that the server says of the session.
@@ -462,6 +492,16 @@ impl std::fmt::Debug for Api {
         f.debug_struct("Api")
             .field("base", &self.base)
             .finish_non_exhaustive()
+    }
+}
+
+/// An address without a slash at its end, and its scheme.
+fn address(base: &str) -> Result<(&str, String)> {
+    let base = base.trim_end_matches('/');
+    let uri: http::Uri = base.parse().map_err(|error| usage(base, &error))?;
+    match (uri.scheme_str(), uri.host()) {
+        (Some(scheme), Some(_)) => Ok((base, scheme.to_owned())),
+        _ => Err(usage(base, &"must have a scheme and a host")),
     }
 }
 

@@ -1,9 +1,11 @@
 //! A [`Chat`] stays in its rooms whatever happens to connections, servers and tokens.
 
 mod backoff;
+mod builder;
 mod connection;
 mod core;
 mod driver;
+mod item;
 mod outbox;
 mod rooms;
 mod tag;
@@ -13,292 +15,19 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::Stream;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
-use wire::event::Event;
 use wire::frame::Sent;
-use wire::{Clock, Epoch, MessageText, Nonce, RoomId, Seq, SystemClock, Uid};
+use wire::{MessageText, Nonce, RoomId, Uid};
 
-use self::backoff::{Random, unique_name};
-use self::core::Core;
-use self::driver::{Driver, Ends, Wish};
+pub use self::builder::{ChatBuilder, Timings};
+use self::driver::Wish;
+pub use self::item::{Gone, Item, Position, Reset, Start, Status};
 use self::outbox::Post;
-use self::tokens::Credentials;
 pub use self::tokens::Tokens;
-use crate::error::Ended;
-use crate::{Api, Error, Refusal, Result};
-
-/// A place in a room's log: the last event one has. It can be stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Position {
-    /// Which life of the log `seq` was counted in, if that is known.
-    pub epoch: Option<Epoch>,
-    /// The event.
-    pub seq: Seq,
-}
-
-/// Where to begin in a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// With what happens from now on.
-    Now,
-    /// With the oldest event that there is.
-    Beginning,
-    /// Directly after this one, as it came with an [`Item`].
-    After(Position),
-}
-
-/// What [`Events`] yields. Of each room, the events are gapless and in order.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Item {
-    /// Something happened in a room.
-    Event {
-        /// What.
-        event: Event,
-        /// Where to go on from, once this is dealt with.
-        position: Position,
-    },
-    /// Something happened in a room that this version has no type for.
-    Unknown {
-        /// The room.
-        room: RoomId,
-        /// Where to go on from.
-        position: Position,
-        /// All that the server said.
-        fields: serde_json::Map<String, serde_json::Value>,
-    },
-    /// The log is not the one that was followed, or what would follow is gone: the next
-    /// event of the room is the one after `position`.
-    Reset(Reset),
-    /// The room's events end here: one is a member no more.
-    Gone {
-        /// The room.
-        room: RoomId,
-        /// Why.
-        why: Gone,
-    },
-    /// All ends here.
-    Ended(Ended),
-}
-
-impl Item {
-    /// The room that it is about.
-    pub fn room(&self) -> Option<RoomId> {
-        match self {
-            Self::Event { event, .. } => Some(event.room),
-            Self::Unknown { room, .. } | Self::Gone { room, .. } => Some(*room),
-            Self::Reset(reset) => Some(reset.room),
-            Self::Ended(_) => None,
-        }
-    }
-
-    /// Where to go on from in its room, once it is dealt with.
-    pub fn position(&self) -> Option<Position> {
-        match self {
-            Self::Event { position, .. } | Self::Unknown { position, .. } => Some(*position),
-            Self::Reset(reset) => Some(reset.position),
-            Self::Gone { .. } | Self::Ended(_) => None,
-        }
-    }
-}
-
-/// A log that begins afresh.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reset {
-    /// The room.
-    pub room: RoomId,
-    /// The next event is the one after this.
-    pub position: Position,
-    /// The newest event.
-    pub head: Seq,
-    /// The oldest event kept; [`Api::events`] reads what is before `position`.
-    pub first: Seq,
-}
-
-/// Why a room's events end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gone {
-    /// The user left, or was made to leave by another.
-    Left {
-        /// Who made him.
-        by: Option<Uid>,
-    },
-    /// The server does not give the room's events (any more).
-    Refused(Refusal),
-}
-
-/// How the connection is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Status {
-    /// One is being opened.
-    Connecting,
-    /// There is one.
-    Online,
-    /// There is none; the next try is to come.
-    Offline {
-        /// Why.
-        reason: String,
-    },
-    /// There will be none.
-    Ended(Ended),
-}
-
-/// How long things may take. The defaults fit the server's.
-#[derive(Debug, Clone)]
-pub struct Timings {
-    /// How long a call over HTTP, and the opening of a connection, may take.
-    pub call: Duration,
-    /// A connection from which nothing comes for so long is dead: two of the server's
-    /// pings, which come every 25 s, and a little.
-    pub silence: Duration,
-    /// A connection on which an answer takes so long is dead, too.
-    pub answer: Duration,
-    /// The first pause after a failure …
-    pub retry_least: Duration,
-    /// … and the longest, when pauses have doubled often enough.
-    pub retry_most: Duration,
-    /// A connection that held for so long was a good one: pauses begin small again.
-    pub settled: Duration,
-    /// The pause, at least, after the server said that this client floods it.
-    pub flood_pause: Duration,
-    /// How long before its end a token is replaced.
-    pub refresh_before: Duration,
-}
-
-impl Default for Timings {
-    fn default() -> Self {
-        Self {
-            call: Duration::from_secs(10),
-            silence: Duration::from_secs(55),
-            answer: Duration::from_secs(20),
-            retry_least: Duration::from_millis(200),
-            retry_most: Duration::from_secs(30),
-            settled: Duration::from_secs(10),
-            flood_pause: Duration::from_secs(60),
-            refresh_before: Duration::from_secs(60),
-        }
-    }
-}
-
-/// What a [`Chat`] is made of.
-#[derive(Clone)]
-pub struct ChatBuilder {
-    tokens: Tokens,
-    gateways: Vec<String>,
-    timings: Timings,
-    queue: usize,
-    outbox: usize,
-    window: usize,
-    clock: Arc<dyn Clock>,
-}
-
-impl ChatBuilder {
-    /// One more address of the same system; another is tried when one fails.
-    #[must_use]
-    pub fn gateway(mut self, base: impl Into<String>) -> Self {
-        self.gateways.push(base.into());
-        self
-    }
-
-    /// Other timings.
-    #[must_use]
-    pub fn timings(mut self, timings: Timings) -> Self {
-        self.timings = timings;
-        self
-    }
-
-    /// How many items may wait for the user (1,024).
-    #[must_use]
-    pub fn queue(mut self, items: usize) -> Self {
-        self.queue = items.max(1);
-        self
-    }
-
-    /// How many messages may wait for their answer (256), and in how many rooms at once
-    /// one may be under way (64). [`Chat::send`] waits for a place.
-    #[must_use]
-    pub fn outbox(mut self, messages: usize, window: usize) -> Self {
-        self.outbox = messages.max(1);
-        self.window = window.max(1);
-        self
-    }
-
-    /// Another clock, by which tokens end.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Starts. This does not wait for a connection: [`Chat::status`] tells.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] when an address is none.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    pub fn start(self) -> Result<(Chat, Events)> {
-        let gateways: Result<Vec<Api>> = self.gateways.iter().map(|base| Api::new(base)).collect();
-        let gateways: Vec<Api> = gateways?
-            .into_iter()
-            .map(|api| api.with_deadline(self.timings.call))
-            .collect();
-        let (queue, items) = mpsc::channel(self.queue);
-        let (wishes, wished) = mpsc::channel(16);
-        let (posts, posted) = mpsc::channel(1);
-        let status = watch::Sender::new(Status::Connecting);
-        let uid = watch::Sender::new(None);
-        let closing = watch::Sender::new(false);
-        let (at, given_up) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-        let now = Instant::now();
-        let credentials = Credentials::new(self.tokens, &self.timings, now, self.clock.now());
-        let tokens = credentials.watch();
-        let core = Core::new(&self.timings, self.outbox, self.window, Random::new());
-        let (status_of, uid_of) = (status.subscribe(), uid.subscribe());
-        let ends = Ends {
-            wishes: wished,
-            posts: posted,
-            given_up: Arc::clone(&given_up),
-            items: queue,
-            status,
-            uid,
-            at: Arc::clone(&at),
-            closing: closing.subscribe(),
-        };
-        let driver = Driver::new(
-            core,
-            credentials,
-            gateways.clone(),
-            self.timings,
-            self.clock,
-            ends,
-        );
-        let mut tasks = JoinSet::new();
-        tasks.spawn(driver.run());
-        let shared = Shared {
-            gateways,
-            at,
-            wishes,
-            posts,
-            given_up,
-            status: status_of,
-            uid: uid_of,
-            tokens,
-            closing,
-            name: unique_name(),
-            sent: AtomicUsize::new(0),
-            tasks: Mutex::new(tasks),
-        };
-        Ok((Chat(Arc::new(shared)), Events { items }))
-    }
-}
+use crate::{Api, Ended, Error, Result};
 
 /// A user's place in the system: one connection at a time, kept up; rooms, followed
 /// without a gap; messages, sent until they are answered. Clones are handles of the same.
@@ -326,15 +55,7 @@ struct Shared {
 impl Chat {
     /// A chat of the holder of `tokens`, at the gateway `base`.
     pub fn builder(base: impl Into<String>, tokens: impl Into<Tokens>) -> ChatBuilder {
-        ChatBuilder {
-            tokens: tokens.into(),
-            gateways: vec![base.into()],
-            timings: Timings::default(),
-            queue: 1024,
-            outbox: 256,
-            window: 64,
-            clock: Arc::new(SystemClock),
-        }
+        ChatBuilder::new(base.into(), tokens.into())
     }
 
     /// Follows `room`. The answer is where its events begin in [`Events`]: the first is

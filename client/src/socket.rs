@@ -9,19 +9,19 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{
     self, Message,
     client::IntoClientRequest,
     protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
 };
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use wire::frame::{Command, Entered, Framed, Hello, Left, Pong, Sent, ServerFrame};
 use wire::{Epoch, MessageText, Nonce, RoomId, Seq};
 
 use crate::{Api, Error, Refusal, Result};
 
 /// The connection below the frames.
-pub type Raw = WebSocketStream<TcpStream>;
+pub type Raw = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Frames kept while an answer is awaited, at most.
 const BACKLOG: usize = 16 * 1024;
@@ -320,8 +320,12 @@ impl Socket {
 
 /// Upgrades at `path`, with `token` in a header unless it is empty.
 async fn open(api: &Api, path: &str, token: &str) -> Result<Raw> {
-    let address = api.base().trim_start_matches("http://");
-    let url = format!("ws://{address}{path}");
+    let (scheme, address) = match api.base().split_once("://") {
+        Some(("https", address)) => ("wss", address),
+        Some((_, address)) => ("ws", address),
+        None => ("ws", api.base()),
+    };
+    let url = format!("{scheme}://{address}{path}");
     let mut request = url.into_client_request().map_err(refused_upgrade)?;
     if !token.is_empty() {
         let value = http::HeaderValue::from_str(&format!("Bearer {token}"));
@@ -336,7 +340,8 @@ async fn open(api: &Api, path: &str, token: &str) -> Result<Raw> {
         .unwrap_or_default()
         .trim_matches(['[', ']'])
         .to_owned();
-    let port = uri.port_u16().unwrap_or(80);
+    let usual = if scheme == "wss" { 443 } else { 80 };
+    let port = uri.port_u16().unwrap_or(usual);
     let transport = |error: std::io::Error| Error::Transport(error.to_string());
     let stream = TcpStream::connect((host, port)).await.map_err(transport)?;
     stream.set_nodelay(true).map_err(transport)?;
@@ -344,9 +349,8 @@ async fn open(api: &Api, path: &str, token: &str) -> Result<Raw> {
         .read_buffer_size(8 * 1024)
         .write_buffer_size(0)
         .max_message_size(Some(1024 * 1024));
-    let opening = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
-    let (raw, _) = opening.await.map_err(refused_upgrade)?;
-    Ok(raw)
+    let opening = api.tls().upgrade(request, stream, config);
+    opening.await.map_err(refused_upgrade)
 }
 
 fn refused_upgrade(error: tungstenite::Error) -> Error {

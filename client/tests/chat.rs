@@ -60,8 +60,8 @@ async fn a_room_goes_on_where_it_was_however_the_connection_ended() {
 async fn who_is_told_that_a_gateway_goes_away_is_at_another_at_once() {
     let (mut server, mut other) = (Server::start().await, Server::start().await);
     let timings = Timings {
-        retry_least: Duration::from_secs(3600),
-        retry_most: Duration::from_secs(3600),
+        retry_least: Duration::from_hours(1),
+        retry_most: Duration::from_hours(1),
         ..swift()
     };
     let chat = server.chat().gateway(&other.base).timings(timings);
@@ -423,7 +423,7 @@ async fn who_takes_nothing_is_answered_all_the_same_and_misses_nothing() {
     })
     .await;
     assert_eq!(sent.unwrap().message_id, Seq(1_001));
-    let (_, _ws) = join(comes(&mut events, 1, 1_001), async {
+    let ((), _ws) = join(comes(&mut events, 1, 1_001), async {
         let asked = server.request().await;
         let after: u64 = asked
             .line

@@ -46,7 +46,7 @@ impl Backoff {
     }
 }
 
-/// Random numbers that need not be secret (SplitMix64, Steele et al. 2014).
+/// Random numbers that need not be secret (`SplitMix64`, Steele et al. 2014).
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
 

@@ -33,7 +33,7 @@ pub(super) struct Connection {
 
 /// Opens a connection as the holder of `api`'s token, and learns who that is if it is not
 /// known.
-pub(super) async fn open(api: Api, uid: Option<Uid>) -> Result<(Connection, Uid)> {
+pub(super) async fn open(api: Api, uid: Option<Uid>) -> Result<(Box<Connection>, Uid)> {
     let uid = match uid {
         Some(uid) => uid,
         None => api.profile().await?.uid,
@@ -47,7 +47,7 @@ pub(super) async fn open(api: Api, uid: Option<Uid>) -> Result<(Connection, Uid)
         heard_at: now,
         since: now,
     };
-    Ok((connection, uid))
+    Ok((Box::new(connection), uid))
 }
 
 impl Connection {

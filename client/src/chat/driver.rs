@@ -23,8 +23,8 @@ use super::outbox::Post;
 use super::rooms::{Caller, Page};
 use super::tag::Tag;
 use super::tokens::Credentials;
-use super::{Ended, Item, Start, Status, Timings};
-use crate::{Api, Error, Result};
+use super::{Item, Start, Status, Timings};
+use crate::{Api, Ended, Error, Result};
 
 /// The server ended the session (contract, section 2).
 const SESSION_ENDED: u16 = 4001;
@@ -56,7 +56,7 @@ type Call<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 enum Link {
     Down { until: Instant },
-    Opening(String, Call<Result<(Connection, Uid)>>),
+    Opening(String, Call<Result<(Box<Connection>, Uid)>>),
     Up(Box<Connection>),
 }
 
@@ -248,7 +248,7 @@ impl Driver {
                 self.ends.uid.send_replace(Some(uid));
                 self.core.rooms.is(uid);
                 self.core.connected();
-                self.link = Link::Up(Box::new(connection));
+                self.link = Link::Up(connection);
                 self.reading = false;
                 self.ends.status.send_replace(Status::Online);
                 Ok(())
@@ -363,7 +363,7 @@ impl Driver {
         paused
             .chain(patience)
             .chain(self.core.wake_after(now))
-            .fold(now + Duration::from_secs(60), Instant::min)
+            .fold(now + Duration::from_mins(1), Instant::min)
     }
 
     fn gateway(&self) -> Api {
@@ -402,7 +402,7 @@ async fn hand_over(items: &mpsc::Sender<Item>, core: &mut Core) {
 
 /// What came of the connection.
 enum Heard {
-    Open(Result<(Connection, Uid)>),
+    Open(Result<(Box<Connection>, Uid)>),
     Frame(Result<Option<wire::frame::ServerFrame>>),
 }
 

@@ -280,7 +280,9 @@ mod tests {
             .into_iter()
             .map(|(room, nonce)| post(room, nonce))
             .unzip();
-        posts.into_iter().for_each(|post| outbox.push(post));
+        for post in posts {
+            outbox.push(post);
+        }
         let sent = [
             next(&mut outbox, &mut number),
             next(&mut outbox, &mut number),

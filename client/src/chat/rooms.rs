@@ -4,14 +4,16 @@
 //! Invariant: of every room, the items are events n + 1 directly after n, whatever
 //! arrives, or a [`Item::Reset`] says where they go on.
 
+mod pages;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use wire::event::EventsPage;
 use wire::frame::{Command, Entered, EventKind, Framed, ServerFrame};
 use wire::{Code, RoomId, Seq, Uid, limits};
 
+pub(super) use self::pages::Page;
 use super::backoff::{Backoff, Random};
 use super::tag::{Kind, Tag};
 use super::{Gone, Item, Position, Reset, Start};
@@ -31,13 +33,6 @@ pub(super) struct Hole;
 
 /// Who waits for a room's first answer.
 pub(super) type Caller = oneshot::Sender<Result<Position>>;
-
-/// A page of a log to be read over HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Page {
-    pub(super) room: RoomId,
-    pub(super) after: Position,
-}
 
 /// How a message gets into a room now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,12 +66,12 @@ struct Room {
     state: State,
     caller: Option<Caller>,
     retry: Backoff,
-    /// The user's own leave was the last that was said of him, and who did it.
-    left: Option<Option<Uid>>,
+    /// The user's own leave was the last that was said of him.
+    left: Option<Gone>,
 }
 
 pub(super) struct Rooms {
-    rooms: BTreeMap<RoomId, Room>,
+    by_id: BTreeMap<RoomId, Room>,
     items: VecDeque<Item>,
     /// Rooms to be unsubscribed from on this connection.
     farewells: VecDeque<RoomId>,
@@ -90,7 +85,7 @@ pub(super) struct Rooms {
 impl Rooms {
     pub(super) fn new(retry: Backoff) -> Self {
         Self {
-            rooms: BTreeMap::new(),
+            by_id: BTreeMap::new(),
             items: VecDeque::new(),
             farewells: VecDeque::new(),
             paged: None,
@@ -107,9 +102,9 @@ impl Rooms {
 
     /// One room more.
     pub(super) fn add(&mut self, id: RoomId, start: Start, caller: Caller) {
-        let refusal = if self.rooms.contains_key(&id) {
+        let refusal = if self.by_id.contains_key(&id) {
             Some("subscribed to already")
-        } else if self.rooms.len() >= MOST_ROOMS {
+        } else if self.by_id.len() >= MOST_ROOMS {
             Some("a connection is subscribed to 200 rooms at most")
         } else {
             None
@@ -130,13 +125,13 @@ impl Rooms {
             retry: self.retry.clone(),
             left: None,
         };
-        self.rooms.insert(id, room);
+        self.by_id.insert(id, room);
     }
 
     /// A room less. What waits of it is dropped.
     pub(super) fn remove(&mut self, id: RoomId) {
         self.items.retain(|item| item.room() != Some(id));
-        if self.rooms.remove(&id).is_some() {
+        if self.by_id.remove(&id).is_some() {
             self.farewells.push_back(id);
         }
     }
@@ -144,7 +139,7 @@ impl Rooms {
     /// The connection is gone, and with it all that was asked of it.
     pub(super) fn cut(&mut self) {
         self.farewells.clear();
-        for room in self.rooms.values_mut() {
+        for room in self.by_id.values_mut() {
             room.state = NOW;
         }
     }
@@ -155,11 +150,11 @@ impl Rooms {
             return Some(Command::Unsubscribe { room }.into());
         }
         let asked = |room: &&Room| matches!(room.state, State::Asking { .. });
-        let full = self.rooms.values().filter(asked).count() >= ASKED_AT_ONCE;
+        let full = self.by_id.values().filter(asked).count() >= ASKED_AT_ONCE;
         if full || !self.items.is_empty() {
             return None;
         }
-        let (id, room) = self.rooms.iter_mut().find(
+        let (id, room) = self.by_id.iter_mut().find(
             |(_, room)| matches!(room.state, State::Idle { not_before } if due(not_before, now)),
         )?;
         *number += 1;
@@ -182,14 +177,14 @@ impl Rooms {
 
     /// The answer to a wish.
     pub(super) fn granted(&mut self, tag: Tag, entered: &Entered) {
-        let Some(room) = self.rooms.get_mut(&tag.room) else {
+        let Some(room) = self.by_id.get_mut(&tag.room) else {
             return;
         };
         if !matches!(room.state, State::Asking { number, .. } if number == tag.number) {
             return;
         }
         room.retry.reset();
-        let head = entered.seq.unwrap_or_default();
+        let newest = entered.seq.unwrap_or_default();
         let first = entered.first.unwrap_or(Seq(1));
         let another_life = |had: Position| {
             had.epoch.is_some() && entered.epoch.is_some() && had.epoch != entered.epoch
@@ -198,11 +193,11 @@ impl Rooms {
         let position = match room.position {
             None => Position {
                 epoch: entered.epoch,
-                seq: head,
+                seq: newest,
             },
             Some(had) if entered.reset || another_life(had) => {
                 // Where a replay begins; one that begins elsewhere is resumed from here.
-                let replay = head.get().saturating_sub(limits::REPLAY_EVENTS);
+                let replay = newest.get().saturating_sub(limits::REPLAY_EVENTS);
                 let seq = Seq(replay.max(first.get().saturating_sub(1)));
                 let position = Position {
                     epoch: entered.epoch,
@@ -211,7 +206,7 @@ impl Rooms {
                 self.items.push_back(Item::Reset(Reset {
                     room: tag.room,
                     position,
-                    head,
+                    head: newest,
                     first,
                 }));
                 position
@@ -244,7 +239,7 @@ impl Rooms {
         random: &mut Random,
         now: Instant,
     ) {
-        let Some(room) = self.rooms.get_mut(&tag.room) else {
+        let Some(room) = self.by_id.get_mut(&tag.room) else {
             return;
         };
         let (State::Asking { number, .. } | State::Live { number }) = room.state else {
@@ -269,7 +264,7 @@ impl Rooms {
         let Some((id, seq)) = frame.place() else {
             return Ok(());
         };
-        let Some(room) = self.rooms.get_mut(&id) else {
+        let Some(room) = self.by_id.get_mut(&id) else {
             return Ok(());
         };
         let (State::Live { .. }, Some(position)) = (room.state, room.position) else {
@@ -289,115 +284,8 @@ impl Rooms {
         Ok(())
     }
 
-    /// The page to be read next, if the user has room for one.
-    pub(super) fn next_page(&mut self, now: Instant) -> Option<Page> {
-        if self.fetching || !self.items.is_empty() {
-            return None;
-        }
-        let wanted = |(id, room): (&RoomId, &Room)| match (room.state, room.position) {
-            (State::Behind { not_before }, Some(after)) if due(not_before, now) => {
-                Some(Page { room: *id, after })
-            }
-            _ => None,
-        };
-        let later = |id: &RoomId| self.paged.is_none_or(|paged| *id > paged);
-        let after_it = self.rooms.iter().filter(|(id, _)| later(id));
-        let page = after_it.chain(self.rooms.iter()).find_map(wanted)?;
-        self.fetching = true;
-        self.paged = Some(page.room);
-        Some(page)
-    }
-
-    /// Takes a page, or why there is none.
-    pub(super) fn paged(
-        &mut self,
-        page: Page,
-        outcome: Result<EventsPage>,
-        random: &mut Random,
-        now: Instant,
-    ) {
-        self.fetching = false;
-        let Some(room) = self.rooms.get_mut(&page.room) else {
-            return;
-        };
-        if !matches!(room.state, State::Behind { .. }) || room.position != Some(page.after) {
-            return;
-        }
-        match outcome {
-            Ok(read) => {
-                let reset = read.reset || page.after.epoch.is_some_and(|had| had != read.epoch);
-                if !self.take_page(page.room, read, reset) {
-                    self.page_again(page.room, None, random, now);
-                }
-            }
-            Err(Error::Refused(refusal)) if is_final(&refusal) => self.lose(page.room, refusal),
-            Err(error) => {
-                let asked = error.refusal().and_then(|refusal| refusal.retry_after);
-                self.page_again(page.room, asked, random, now);
-            }
-        }
-    }
-
-    /// Hands a page over; whether it brought the room any further.
-    fn take_page(&mut self, id: RoomId, page: EventsPage, reset: bool) -> bool {
-        let first = page.events.first().and_then(ServerFrame::place);
-        let Some(room) = self.rooms.get_mut(&id) else {
-            return false;
-        };
-        let before = room.position.map(|position| position.seq);
-        let mut position = Position {
-            epoch: Some(page.epoch),
-            seq: before.unwrap_or_default(),
-        };
-        if reset {
-            position.seq = first.map_or(page.head, |(_, seq)| Seq(seq.get().saturating_sub(1)));
-            self.items.push_back(Item::Reset(Reset {
-                room: id,
-                position,
-                head: page.head,
-                first: page.first,
-            }));
-        }
-        room.position = Some(position);
-        for frame in page.events {
-            let here = self.rooms.get(&id).and_then(|room| room.position);
-            let next = here.map(|position| (id, position.seq.next()));
-            if frame.place() == next {
-                self.hand_over(id, frame);
-            }
-        }
-        let Some(room) = self.rooms.get_mut(&id) else {
-            return false;
-        };
-        let seq = room.position.map(|position| position.seq);
-        let done = seq >= Some(page.head);
-        if done {
-            room.state = NOW;
-        }
-        let moved = done || reset || seq > before;
-        if moved {
-            room.retry.reset();
-        }
-        moved
-    }
-
-    fn page_again(
-        &mut self,
-        id: RoomId,
-        asked: Option<std::time::Duration>,
-        random: &mut Random,
-        now: Instant,
-    ) {
-        if let Some(room) = self.rooms.get_mut(&id) {
-            let pause = room.retry.next(random, asked);
-            room.state = State::Behind {
-                not_before: Some(now + pause),
-            };
-        }
-    }
-
     fn hand_over(&mut self, id: RoomId, frame: ServerFrame) {
-        let (Some(room), Some((_, seq))) = (self.rooms.get_mut(&id), frame.place()) else {
+        let (Some(room), Some((_, seq))) = (self.by_id.get_mut(&id), frame.place()) else {
             return;
         };
         let epoch = room.position.and_then(|position| position.epoch);
@@ -408,7 +296,7 @@ impl Rooms {
                 let own = Some(event.uid) == self.uid;
                 match event.kind {
                     EventKind::Leave if own => {
-                        room.left = Some(event.by);
+                        room.left = Some(Gone::Left { by: event.by });
                         // Whether he came back since, the server knows.
                         if matches!(room.state, State::Live { .. }) {
                             room.state = NOW;
@@ -432,7 +320,7 @@ impl Rooms {
 
     /// The room is not the user's any more, or never was.
     fn lose(&mut self, id: RoomId, refusal: Refusal) {
-        let Some(room) = self.rooms.remove(&id) else {
+        let Some(room) = self.by_id.remove(&id) else {
             return;
         };
         if let Some(caller) = room.caller
@@ -441,7 +329,7 @@ impl Rooms {
             return;
         }
         let why = match room.left {
-            Some(by) if refusal.code != Some(Code::InvalidArgument) => Gone::Left { by },
+            Some(left) if refusal.code != Some(Code::InvalidArgument) => left,
             _ => Gone::Refused(refusal),
         };
         self.items.push_back(Item::Gone { room: id, why });
@@ -457,7 +345,7 @@ impl Rooms {
 
     /// How a message gets into this room now.
     pub(super) fn way(&self, id: RoomId) -> Way {
-        match self.rooms.get(&id).map(|room| room.state) {
+        match self.by_id.get(&id).map(|room| room.state) {
             None => Way::Http,
             Some(State::Live { .. } | State::Behind { .. }) => Way::Frame,
             Some(State::Idle { .. } | State::Asking { .. }) => Way::Later,
@@ -466,7 +354,7 @@ impl Rooms {
 
     /// Whether anyone waits for the answer to a wish.
     pub(super) fn someone_waits(&self) -> bool {
-        self.rooms.values().any(|room| room.caller.is_some())
+        self.by_id.values().any(|room| room.caller.is_some())
     }
 
     /// Since when the oldest wish is without an answer.
@@ -475,7 +363,7 @@ impl Rooms {
             State::Asking { since, .. } => Some(since),
             _ => None,
         };
-        self.rooms.values().filter_map(asking).min()
+        self.by_id.values().filter_map(asking).min()
     }
 
     /// When the next pause ends.
@@ -484,13 +372,13 @@ impl Rooms {
             State::Idle { not_before } | State::Behind { not_before } => not_before,
             _ => None,
         };
-        let paused = self.rooms.values().filter_map(paused);
+        let paused = self.by_id.values().filter_map(paused);
         paused.filter(|at| *at > now).min()
     }
 
     /// Tells all who wait that there will be no answer.
     pub(super) fn end(&mut self, why: impl Fn() -> Error) {
-        for room in self.rooms.values_mut() {
+        for room in self.by_id.values_mut() {
             if let Some(caller) = room.caller.take() {
                 let _ = caller.send(Err(why()));
             }

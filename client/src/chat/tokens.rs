@@ -12,11 +12,11 @@ use tokio::time::Instant;
 use wire::response::LoggedIn;
 use wire::{Code, Timestamp};
 
+use super::Timings;
 use super::backoff::{Backoff, Random, unique_name};
-use super::{Ended, Timings};
 #[cfg(test)]
 use crate::Error;
-use crate::{Api, Result};
+use crate::{Api, Ended, Result};
 
 /// After a refresh, the next is not made sooner, whatever the clocks say.
 const REFRESH_REST: Duration = Duration::from_secs(30);
@@ -158,8 +158,10 @@ impl Credentials {
                 Ok(())
             }
             Err(error) if error.code() == Some(Code::Unauthenticated) => Err(Ended::Session),
-            // A server that knows no refresh at all; the token is good while it is good.
-            Err(error) if self.refused && !error.retryable() => Err(Ended::Session),
+            // The server's own final no, of whatever kind; a proxy's says nothing.
+            Err(error) if self.refused && error.code().is_some() && !error.retryable() => {
+                Err(Ended::Session)
+            }
             Err(error) => {
                 let asked = error.refusal().and_then(|refusal| refusal.retry_after);
                 self.due = Some(now + self.retry.next(random, asked));
@@ -225,7 +227,7 @@ mod tests {
     async fn a_token_is_replaced_before_it_ends_and_at_once_when_it_is_refused() {
         let now = Instant::now();
         let mut held = credentials(3_600, now);
-        assert_eq!(held.due(), Some(now + Duration::from_secs(3_540)));
+        assert_eq!(held.due(), Some(now + Duration::from_mins(59)));
         held.refused("another", now).unwrap();
         assert!(held.usable());
         held.refused("one-token", now).unwrap();

@@ -83,12 +83,12 @@ impl Server {
         let (to_requests, requests) = mpsc::channel(16);
         let token = Arc::new(Mutex::new("token-one".to_owned()));
         let mut tasks = JoinSet::new();
-        let taken = Arc::clone(&token);
+        let good = Arc::clone(&token);
         tasks.spawn(async move {
             let mut served = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let token = taken.lock().unwrap().clone();
+                let token = good.lock().unwrap().clone();
                 served.spawn(serve(
                     stream,
                     token,

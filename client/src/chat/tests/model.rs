@@ -8,7 +8,7 @@ use wire::RoomId;
 
 use super::world::{Taking, World, room};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     Connect,
     Cut(usize),
