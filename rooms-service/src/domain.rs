@@ -255,8 +255,9 @@ pub fn decide(wish: Wish, facts: &Facts) -> Result<Decision, Refusal> {
         }
         Wish::Join { .. } if facts.is_private => Err(Refusal::Private),
         Wish::Kick { .. } if !may_kick(facts.actor, facts.subject) => Err(Refusal::NotAbove),
-        Wish::Kick { .. } if facts.subject.is_none() => unfinished.ok_or(Refusal::NotMember),
-        Wish::Leave { .. } if facts.subject.is_none() => unfinished.ok_or(Refusal::NotMember),
+        Wish::Kick { .. } | Wish::Leave { .. } if facts.subject.is_none() => {
+            unfinished.ok_or(Refusal::NotMember)
+        }
         Wish::Leave { .. } if facts.subject == Some(Role::Owner) && facts.others => {
             Err(Refusal::OwnerStays)
         }

@@ -11,6 +11,10 @@ use runtime::config::{Admin, Log, LogFormat, Process, Secret, Span, Tls};
 /// All of Parley in one process.
 #[derive(Debug, Clone, Parser)]
 #[command(version)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct Arguments {
     /// Where clients connect.
     #[arg(long, default_value = "127.0.0.1:8080")]

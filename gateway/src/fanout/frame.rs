@@ -30,11 +30,12 @@ impl Frame {
         let seq = Seq(event.seq);
         let timestamp = Timestamp::from_micros(event.at);
         let kind = kind_of(event.kind);
-        let plain = kind
-            .filter(|kind| kind.is_original())
-            .and_then(|kind| Some((kind, only_by(event)?)));
-        let text = match plain {
-            Some((kind, by)) => {
+        let attrs = attrs(event);
+        let by = attrs.get("By").and_then(Value::as_u64).and_then(Uid::new);
+        // Most say nothing besides, or who did it at most.
+        let is_plain = attrs.len() == usize::from(by.is_some());
+        let text = match kind {
+            Some(kind) if kind.is_original() && is_plain => {
                 let view = EventView {
                     kind,
                     seq,
@@ -48,7 +49,7 @@ impl Frame {
                 encode_event(&view, &mut text);
                 text
             }
-            None => generic(event, kind, timestamp),
+            _ => generic(event, attrs, kind, timestamp),
         };
         Some(Self {
             seq,
@@ -99,17 +100,14 @@ fn attrs(event: &Event) -> Map<String, Value> {
     serde_json::from_slice(&event.attrs).unwrap_or_default()
 }
 
-/// What an event says besides, if that is at most who did it; `None` when it says more.
-fn only_by(event: &Event) -> Option<Option<Uid>> {
-    let attrs = attrs(event);
-    let by = attrs.get("By").and_then(Value::as_u64).and_then(Uid::new);
-    (attrs.len() == usize::from(by.is_some())).then_some(by)
-}
-
 /// An event of a later kind, or of one that this release does not know, or with more to
 /// say than this release knows: passed on with all it says.
-fn generic(event: &Event, kind: Option<EventKind>, timestamp: Timestamp) -> String {
-    let mut frame = attrs(event);
+fn generic(
+    event: &Event,
+    mut frame: Map<String, Value>,
+    kind: Option<EventKind>,
+    timestamp: Timestamp,
+) -> String {
     let name = kind.map_or_else(
         || format!("kind-{}", event.kind),
         |kind| kind.as_str().to_owned(),

@@ -71,7 +71,7 @@ impl SimBus {
                 let most = if self.troubled() { 900 } else { 8 };
                 let delay = Duration::from_millis(self.number(0, most));
                 let (tail, record) = (tail.clone(), record.clone());
-                tokio::spawn(async move {
+                super::spawn(async move {
                     sleep(delay).await;
                     // A reader that is gone, or too slow, misses it.
                     let _ = tail.try_send(record);

@@ -27,7 +27,7 @@ const WINDOW: usize = 4;
 /// a slow reader.
 const GIVEN_UP: Duration = Duration::from_millis(4_500);
 /// How long nothing may come before the connection is given up.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// What happened to clients, so that a test in which nothing did is noticed.
 #[derive(Debug, Default, Clone)]
@@ -59,8 +59,8 @@ impl Report {
     }
 
     /// Whether things went every way they can go.
-    pub(super) fn is_telling(mut self) -> bool {
-        self.counts().into_iter().all(|count| *count > 0)
+    pub(super) fn is_telling(&self) -> bool {
+        self.clone().counts().into_iter().all(|count| *count > 0)
     }
 }
 
@@ -92,7 +92,7 @@ impl Client {
             report: Report::default(),
         };
         Self {
-            task: tokio::spawn(state.live()),
+            task: super::spawn(state.live()),
             writes,
         }
     }

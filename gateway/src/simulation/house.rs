@@ -130,7 +130,7 @@ impl House {
         assert!(running.lifecycle.stop(Duration::from_secs(10)).await);
         let (house, world) = (Arc::clone(self), Arc::clone(world));
         let pause = world.millis(0, 3_000);
-        let reviving = tokio::spawn(async move {
+        let reviving = super::spawn(async move {
             tokio::time::sleep(pause).await;
             let mut place = house.gateways[index].lock().await;
             place.get_or_insert_with(|| house.gateway(&world));

@@ -182,7 +182,7 @@ impl Messages for Replica {
     async fn post(&self, request: Request<Streaming<PostBatch>>) -> Reply<Self::PostStream> {
         self.takes().await?;
         let (answers, stream) = mpsc::channel(64);
-        tokio::spawn(self.clone().serve(request.into_inner(), answers));
+        super::spawn(self.clone().serve(request.into_inner(), answers));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 

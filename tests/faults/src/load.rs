@@ -151,6 +151,7 @@ fn word_for(error: &client::Error) -> String {
         ),
         client::Error::Protocol(words) => format!("protocol: {words}"),
         client::Error::Usage(words) => format!("usage: {words}"),
+        client::Error::Ended(why) => format!("ended: {why}"),
     }
 }
 

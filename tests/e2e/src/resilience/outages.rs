@@ -10,8 +10,8 @@ use client::wire::{RoomId, Seq};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::harness::User;
 use crate::harness::distributed::Dev;
-use crate::harness::{User, World};
 
 /// Rooms watched at once.
 const ROOMS: usize = 1_000;

@@ -259,7 +259,10 @@ impl Line {
                 Some(place) => return self.kept_out(place, &fault),
                 None => return Heard::Refused(fault),
             },
-            ServerFrame::Unsubscribe(_) | ServerFrame::Pong(_) | ServerFrame::Other(_) => {}
+            ServerFrame::Unsubscribe(_)
+            | ServerFrame::Pong(_)
+            | ServerFrame::Hello(_)
+            | ServerFrame::Other(_) => {}
         }
         Heard::Quiet
     }
