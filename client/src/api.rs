@@ -313,7 +313,7 @@ impl Api {
     /// `PUT /leave`
     ///
     /// # Errors
-    /// `not_found`; `permission_denied` when not a member.
+    /// `not_found`; `conflict` when not a member, or the owner of a room with others in it.
     pub async fn leave(&self, room: RoomId) -> Result<()> {
         self.act("/leave", json!({ "RoomID": room })).await
     }

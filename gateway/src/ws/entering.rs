@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use base::{Epoch, Error, RoomId, Seq, limits};
+use base::{Code, Epoch, Error, RoomId, Seq, limits};
 use proto::message::messages_client::MessagesClient;
 use proto::message::{EventsReply, EventsRequest, PositionRequest};
 use runtime::Call;
@@ -141,7 +141,7 @@ pub(super) async fn page(gateway: Gateway, call: Call, mut granted: Box<Granted>
                 }
                 return Done::Page(granted, frames);
             }
-            Err(error) if !error.code().retryable() => {
+            Err(error) if matches!(error.code(), Code::PermissionDenied | Code::NotFound) => {
                 return Done::Expelled(granted.wish.room, error, granted.wish.reference);
             }
             Err(_) if Instant::now() >= deadline => return Done::Lost,

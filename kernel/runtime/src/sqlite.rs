@@ -6,9 +6,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 
 use crate::StoreError;
@@ -46,6 +48,7 @@ pub async fn open(path: &Path, mut migrator: Migrator) -> Result<Sqlite, StoreEr
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .before_acquire(|connection, _| Box::pin(async { Ok(is_free(connection)) }))
         .connect_with(options.clone())
         .await?;
     migrator.set_ignore_missing(true);
@@ -56,7 +59,16 @@ pub async fn open(path: &Path, mut migrator: Migrator) -> Result<Sqlite, StoreEr
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .before_acquire(|connection, _| Box::pin(async { Ok(is_free(connection)) }))
         .connect_with(options.read_only(true))
         .await?;
     Ok(Sqlite { writer, readers })
+}
+
+/// Whether sqlx believes that no transaction is open on a connection. After a commit that
+/// failed, for the disk is full, SQLite has none any more and refuses the rollback, so sqlx
+/// goes on believing in it and would refuse every later transaction. Such a connection is
+/// replaced.
+fn is_free(connection: &SqliteConnection) -> bool {
+    !connection.is_in_transaction()
 }

@@ -44,12 +44,15 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Where nothing was mounted there is nothing to unmount.
         let mut unmount = Command::new("umount");
-        let _ = unmount.arg("--quiet").arg(self.path()).status();
+        let _ = unmount
+            .args(["--quiet", "--lazy"])
+            .arg(self.path())
+            .status();
     }
 }
 
 async fn writes_are_refused_and_reads_go_on(world: World) {
-    let Some(disk) = SmallDisk::new(3) else {
+    let Some(disk) = SmallDisk::new(4) else {
         eprintln!("SKIPPED: nobody here may mount a disk");
         return;
     };
@@ -74,7 +77,7 @@ async fn writes_are_refused_and_reads_go_on(world: World) {
         assert!(error.retryable());
     };
     refused(&refusal);
-    assert!(acked > Seq(100), "{acked}");
+    assert!(acked > Seq(50), "{acked}");
     refused(&ann.api().create_room("another", false).await.unwrap_err());
     let newest = &ann.api().messages(room, None, 1).await.unwrap()[0];
     assert!(newest.id >= acked);
