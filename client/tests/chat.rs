@@ -104,7 +104,7 @@ async fn an_answer_that_does_not_come_is_asked_for_elsewhere() {
 async fn an_ended_session_ends_everything_with_a_word() {
     let mut server = Server::start().await;
     let (chat, mut events, mut ws) = following(&mut server).await;
-    let (sent, ()) = join(chat.send(room(1), "hi"), async {
+    let (sent, ()) = join(soon(chat.send(room(1), "hi")), async {
         ws.hear_a("message").await;
         ws.close(4001).await;
     })
@@ -400,6 +400,33 @@ async fn a_room_that_one_may_not_follow_is_refused() {
     })
     .await;
     assert_eq!(began.unwrap_err().code(), Some(Code::PermissionDenied));
+}
+
+#[tokio::test]
+async fn who_takes_nothing_stops_the_server() {
+    let mut server = Server::start().await;
+    let (chat, mut events) = server.chat().queue(4).start().unwrap();
+    let (began, mut ws) = join(chat.subscribe(room(1), Start::After(at(0))), async {
+        let mut ws = server.socket().await;
+        ws.grant(Some(0), 0, json!({})).await;
+        ws
+    })
+    .await;
+    began.unwrap();
+    let last = 3_000;
+    let mut long = event("message", 0, 1);
+    long["Text"] = json!("x".repeat(16 * 1024));
+    let writing = async {
+        for seq in 1..=last {
+            long["Seq"] = json!(seq);
+            ws.say(&long).await;
+        }
+    };
+    tokio::pin!(writing);
+    let stuck = tokio::time::timeout(Duration::from_millis(300), &mut writing).await;
+    assert!(stuck.is_err(), "48 MB went somewhere");
+    // Nothing was left to the log: it all comes from where it got stuck.
+    join(comes(&mut events, 1, last), writing).await;
 }
 
 #[tokio::test]
