@@ -204,16 +204,17 @@ impl World {
     }
 }
 
-/// Waits until nobody has the databases of a folder open: the last who closes one takes
-/// its write-ahead log away.
+/// Waits until this process has nothing of a folder open any more: a database is closed
+/// a moment after its system has ended.
 async fn closed(folder: &Path) {
-    let has_log = || {
-        let mut entries = std::fs::read_dir(folder).unwrap();
-        entries.any(|entry| entry.unwrap().path().to_string_lossy().ends_with("-wal"))
+    let is_open = || {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        let mut targets = open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+        targets.any(|target| target.starts_with(folder))
     };
     let closing = async {
         let mut again = interval(Duration::from_millis(10));
-        while has_log() {
+        while is_open() {
             again.tick().await;
         }
     };
