@@ -6,6 +6,7 @@ mod accounts;
 pub(crate) mod address;
 mod body;
 mod caller;
+mod documents;
 mod events;
 mod health;
 mod lingering;
@@ -21,4 +22,5 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use documents::Documents;
 pub(crate) use server::{bind, serve};

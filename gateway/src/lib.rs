@@ -30,6 +30,7 @@ pub use config::{Config, Cors, Http, Limits as LimitsConfig, Network, Rate, Serv
 pub use ports::Ports;
 
 use fanout::Fanout;
+use http::Documents;
 use limits::Limits;
 use posts::Posts;
 use sessions::Sessions;
@@ -73,6 +74,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) fanout: Fanout,
     pub(crate) posts: Posts,
+    pub(crate) documents: Documents,
     pub(crate) lifecycle: Lifecycle,
     entropy: Arc<dyn Entropy>,
 }
@@ -101,6 +103,7 @@ impl Gateway {
             limits,
             fanout,
             posts: outgoing,
+            documents: Documents::new(),
             lifecycle: lifecycle.clone(),
             entropy: Arc::new(OsEntropy),
         }))

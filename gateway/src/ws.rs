@@ -18,6 +18,8 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::Gateway;
 use connection::Connection;
+#[cfg(test)]
+pub(crate) use end::close_codes;
 pub(crate) use link::{Ending, Link};
 
 /// Bytes read from a socket at once: small, as most connections are quiet.

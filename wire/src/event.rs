@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 /// What kind of thing happened in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum EventKind {
     /// Someone said something.
     Message,
@@ -76,6 +77,7 @@ impl EventKind {
 /// Something durable that happened in a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Event {
     /// What kind of thing.
     #[serde(rename = "Type")]
@@ -112,6 +114,7 @@ pub struct Event {
 /// `GET /rooms/{RoomID}/events` → 200
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct EventsPage<E = crate::frame::ServerFrame> {
     /// Ascending and without a gap, exactly as they were sent live.
     pub events: Vec<E>,

@@ -8,6 +8,7 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A problem document. `detail` never tells the cause of an internal error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// Names the kind of problem: `urn:parley:error:` and the code.
     #[serde(rename = "type")]

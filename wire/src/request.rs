@@ -14,6 +14,11 @@ use crate::path::digits;
 
 /// `POST /register`
 #[derive(Debug, Clone)]
+#[cfg_attr(
+    feature = "schema",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "PascalCase")
+)]
 pub struct RegisterRequest {
     /// The name to go by.
     pub username: Username,
@@ -101,6 +106,11 @@ fn plain(field: &str, text: Cow<'_, str>) -> Result<String> {
 
 /// `PUT /change-name`
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "schema",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "PascalCase")
+)]
 pub struct ChangeNameRequest {
     /// The name to go by from now on.
     pub new_name: Username,
@@ -122,6 +132,11 @@ impl ChangeNameRequest {
 /// `PUT /change-password`. The old password is as typed: whether it could be one is not
 /// told apart from whether it is the right one.
 #[derive(Clone)]
+#[cfg_attr(
+    feature = "schema",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "PascalCase")
+)]
 pub struct ChangePasswordRequest {
     /// The password until now.
     pub old_password: String,
@@ -151,6 +166,11 @@ impl std::fmt::Debug for ChangePasswordRequest {
 
 /// `POST /refresh`
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "schema",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "PascalCase")
+)]
 pub struct RefreshRequest {
     /// What a login or the last refresh gave.
     pub refresh_token: String,
@@ -177,10 +197,16 @@ impl std::fmt::Debug for RefreshRequest {
 
 /// `POST /create-room`
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "schema",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "PascalCase")
+)]
 pub struct CreateRoomRequest {
     /// What the room is called.
     pub name: RoomName,
     /// Whether one needs an invitation. Absent: no.
+    #[cfg_attr(feature = "schema", schema(required = false, default = false))]
     pub is_private: bool,
 }
 
@@ -200,8 +226,14 @@ impl CreateRoomRequest {
 
 /// `PUT /join`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "schema",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "PascalCase")
+)]
 pub struct JoinRequest {
     /// The room to become a member of.
+    #[cfg_attr(feature = "schema", schema(rename = "RoomID"))]
     pub room_id: RoomId,
 }
 
@@ -219,8 +251,14 @@ impl JoinRequest {
 
 /// `PUT /leave`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "schema",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "PascalCase")
+)]
 pub struct LeaveRequest {
     /// The room to be a member of no more.
+    #[cfg_attr(feature = "schema", schema(rename = "RoomID"))]
     pub room_id: RoomId,
 }
 
@@ -238,10 +276,17 @@ impl LeaveRequest {
 
 /// `PUT /invite`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "schema",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "PascalCase")
+)]
 pub struct InviteRequest {
     /// The room.
+    #[cfg_attr(feature = "schema", schema(rename = "RoomID"))]
     pub room_id: RoomId,
     /// Who becomes a member of it.
+    #[cfg_attr(feature = "schema", schema(rename = "UID"))]
     pub uid: Uid,
 }
 
@@ -261,10 +306,17 @@ impl InviteRequest {
 
 /// `PUT /kick`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "schema",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "PascalCase")
+)]
 pub struct KickRequest {
     /// The room.
+    #[cfg_attr(feature = "schema", schema(rename = "RoomID"))]
     pub room_id: RoomId,
     /// Who is a member of it no more.
+    #[cfg_attr(feature = "schema", schema(rename = "UID"))]
     pub uid: Uid,
 }
 
@@ -408,6 +460,11 @@ fn bounded(field: &str, text: &str, least: u64, most: u64) -> Result<u64> {
 
 /// `POST /messages/{RoomID}`
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "schema",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "PascalCase")
+)]
 pub struct PostMessageRequest {
     /// What to say.
     pub text: MessageText,
@@ -431,5 +488,7 @@ impl PostMessageRequest {
     }
 }
 
+#[cfg(feature = "schema")]
+mod schema;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use crate::frame::EventKind;
 
 /// `POST /register` → 201
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Registered {
     /// The new user.
     #[serde(rename = "UID")]
@@ -16,6 +17,7 @@ pub struct Registered {
 
 /// `PUT /login` → 200. It does not print its secrets.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LoggedIn {
     /// What every later request carries.
     pub token: String,
@@ -42,6 +44,7 @@ impl std::fmt::Debug for LoggedIn {
 /// `GET /profile`, `GET /profile/{UID}` → 200
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Profile {
     /// The user.
     #[serde(rename = "UID")]
@@ -57,6 +60,7 @@ pub struct Profile {
 
 /// What an action without a result answers, for instance `{"status":"joined"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Status {
     /// What has happened.
     pub status: std::borrow::Cow<'static, str>,
@@ -90,6 +94,7 @@ impl Status {
 /// `GET /sessions` → 200
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SessionList {
     /// Newest first.
     pub sessions: Vec<Session>,
@@ -98,6 +103,7 @@ pub struct SessionList {
 /// One of the caller's sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Session {
     /// Its id.
     #[serde(rename = "SessionID")]
@@ -118,6 +124,7 @@ pub struct Session {
 /// `POST /ws-ticket` → 200. It does not print its secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Ticket {
     /// For `?ticket=` in place of a token, once.
     pub ticket: String,
@@ -135,6 +142,7 @@ impl std::fmt::Debug for Ticket {
 
 /// `POST /create-room` → 201
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RoomCreated {
     /// The new room.
     #[serde(rename = "RoomID")]
@@ -143,6 +151,7 @@ pub struct RoomCreated {
 
 /// `GET /rooms` → 200
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RoomIds {
     /// The rooms the caller is a member of, ascending.
     #[serde(rename = "IDs")]
@@ -152,6 +161,7 @@ pub struct RoomIds {
 /// `GET /room/{RoomID}` → 200
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Room {
     /// The room.
     #[serde(rename = "RoomID")]
@@ -171,6 +181,7 @@ pub struct Room {
 /// One entry of `GET /messages/{RoomID}`, which answers an array of them, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Entry {
     /// Its number within the room.
     #[serde(rename = "ID")]
@@ -193,6 +204,7 @@ pub struct Entry {
 /// `POST /messages/{RoomID}` → 201
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Posted {
     /// The message's number within the room.
     #[serde(rename = "MessageID")]

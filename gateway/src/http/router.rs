@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::{FromRequestParts, Path};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use base::{Code, Error, RoomId, SessionId, Uid};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -13,46 +13,61 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::messages::IDEMPOTENCY_KEY;
 use super::observe::{X_REQUEST_ID, observe};
 use super::problem::{Failure, RATE_LIMIT, RATE_LIMIT_POLICY};
-use super::{accounts, events, health, messages, rooms, sessions, upgrade};
+use super::{accounts, documents, events, health, messages, rooms, sessions, upgrade};
 use crate::Gateway;
 use crate::config::Cors;
 
 /// How long a browser may remember what a preflight allowed.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
 
-/// Every route of the public port.
-pub(super) fn build(gateway: Gateway) -> Router {
-    Router::new()
-        .route("/register", post(accounts::register))
-        .route("/login", put(accounts::login).post(accounts::login))
-        .route("/refresh", post(sessions::refresh))
-        .route("/logout", post(sessions::logout))
-        .route(
+/// Every route of the public port. `documents/routes.rs` tells clients of each; a test
+/// compares the two.
+pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Gateway>)> {
+    vec![
+        ("/register", post(accounts::register)),
+        ("/login", put(accounts::login).post(accounts::login)),
+        ("/refresh", post(sessions::refresh)),
+        ("/logout", post(sessions::logout)),
+        (
             "/sessions",
             get(sessions::list).delete(sessions::end_others),
-        )
-        .route("/sessions/{session}", delete(sessions::end))
-        .route("/change-password", put(sessions::change_password))
-        .route("/ws-ticket", post(sessions::ticket))
-        .route("/profile", get(accounts::own_profile))
-        .route("/profile/{uid}", get(accounts::profile_of))
-        .route("/change-name", put(accounts::change_name))
-        .route("/create-room", post(rooms::create))
-        .route("/join", put(rooms::join))
-        .route("/leave", put(rooms::leave))
-        .route("/invite", put(rooms::invite))
-        .route("/kick", put(rooms::kick))
-        .route("/rooms", get(rooms::list))
-        .route("/room/{room}", get(rooms::info))
-        .route("/rooms/{room}/events", get(events::page))
-        .route(
-            "/messages/{room}",
+        ),
+        ("/sessions/{SessionID}", delete(sessions::end)),
+        ("/change-password", put(sessions::change_password)),
+        ("/ws-ticket", post(sessions::ticket)),
+        ("/profile", get(accounts::own_profile)),
+        ("/profile/{UID}", get(accounts::profile_of)),
+        ("/change-name", put(accounts::change_name)),
+        ("/create-room", post(rooms::create)),
+        ("/join", put(rooms::join)),
+        ("/leave", put(rooms::leave)),
+        ("/invite", put(rooms::invite)),
+        ("/kick", put(rooms::kick)),
+        ("/rooms", get(rooms::list)),
+        ("/room/{RoomID}", get(rooms::info)),
+        ("/rooms/{RoomID}/events", get(events::page)),
+        (
+            "/messages/{RoomID}",
             get(messages::history).post(messages::send),
-        )
-        .route("/ws", get(upgrade::upgrade))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/version", get(health::version))
+        ),
+        ("/ws", get(upgrade::upgrade)),
+        ("/health/live", get(health::live)),
+        ("/health/ready", get(health::ready)),
+        ("/version", get(health::version)),
+        ("/openapi.json", get(documents::openapi)),
+        ("/asyncapi.json", get(documents::asyncapi)),
+        ("/docs", get(documents::docs)),
+    ]
+}
+
+/// The public port.
+pub(super) fn build(gateway: Gateway) -> Router {
+    let router = routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, methods)| {
+            router.route(path, methods)
+        });
+    router
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(cors(&gateway.config.cors))

@@ -27,14 +27,14 @@ use super::router;
 use crate::fakes::{FakeSessions, FakeUsers, Listener};
 use crate::{Config, Gateway, Ports};
 
-struct House {
+pub(super) struct House {
     gateway: Gateway,
     lifecycle: Lifecycle,
     verified: Arc<AtomicUsize>,
     listeners: mpsc::Receiver<Listener>,
 }
 
-fn house(changes: &[(&str, &str)]) -> House {
+pub(super) fn house(changes: &[(&str, &str)]) -> House {
     let changes = changes.iter().map(|(key, value)| {
         let key = format!("PARLEY_GATEWAY__{key}");
         (key, (*value).to_owned())
@@ -73,7 +73,7 @@ impl House {
         super::serve(listener, self.gateway.clone()).unwrap()
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         method: &str,
         path: &str,
@@ -91,7 +91,7 @@ impl House {
             .unwrap()
     }
 
-    async fn get(&self, path: &str) -> Response {
+    pub(super) async fn get(&self, path: &str) -> Response {
         self.ask("GET", path, &[], "").await
     }
 
@@ -130,7 +130,7 @@ async fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-async fn body(response: Response) -> String {
+pub(super) async fn body(response: Response) -> String {
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()
 }

@@ -65,3 +65,31 @@ impl From<Ending> for End {
         }
     }
 }
+
+/// The close code of every end there is.
+#[cfg(test)]
+pub(crate) fn close_codes() -> Vec<u16> {
+    use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+
+    let too_long = CapacityError::MessageTooLong {
+        size: 1,
+        max_size: 0,
+    };
+    let broken = [
+        SocketError::Capacity(too_long),
+        SocketError::Utf8(String::new()),
+        SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake),
+    ];
+    let ends = [
+        End::GONE,
+        End::GOING_AWAY,
+        End::RESTORED,
+        End::SILENT,
+        End::TOO_SLOW,
+        End::SESSION,
+        End::FLOODING,
+        End::BINARY,
+    ];
+    let ends = ends.into_iter().chain(broken.iter().map(End::broken));
+    ends.map(|end| end.0.into()).collect()
+}

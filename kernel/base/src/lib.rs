@@ -8,6 +8,8 @@ mod entropy;
 mod error;
 mod ids;
 pub mod limits;
+#[cfg(feature = "schema")]
+mod schema;
 mod text;
 mod time;
 

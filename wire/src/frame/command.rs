@@ -6,9 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::json::Fields;
 
-const NAMES: [&str; 8] = [
-    "Type", "RoomID", "Text", "Nonce", "After", "Epoch", "Ref", "Version",
-];
+const NAMES: [&str; 8] = Command::KEYS;
 const TYPE: usize = 0;
 const ROOM_ID: usize = 1;
 const TEXT: usize = 2;
@@ -60,6 +58,13 @@ pub enum Command {
         /// The version.
         version: u32,
     },
+}
+
+impl Command {
+    /// Every key that a command may have.
+    pub const KEYS: [&str; 8] = [
+        "Type", "RoomID", "Text", "Nonce", "After", "Epoch", "Ref", "Version",
+    ];
 }
 
 /// A command with the reference that its answer carries back.

@@ -1,0 +1,143 @@
+//! What client developers read: `/openapi.json`, made from the code, `/asyncapi.json`,
+//! made from `gateway/asyncapi.yaml` when the gateway is built, and `/docs`, a page that
+//! shows both and needs nothing from elsewhere.
+
+mod openapi;
+mod operation;
+mod routes;
+
+#[cfg(test)]
+mod tests;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use sha2::{Digest, Sha256};
+
+use super::caller::{Guest, text};
+use crate::Gateway;
+
+const ASYNCAPI: &str = include_str!(concat!(env!("OUT_DIR"), "/asyncapi.json"));
+const PAGE: &str = include_str!("documents/docs.html");
+const SCRIPT: (&str, &str) = ("<script>", "</script>");
+const STYLE: (&str, &str) = ("<style>", "</style>");
+
+/// A browser may keep a document, but asks each time whether it is still the one.
+const CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// The documents as they are served.
+pub(crate) struct Documents {
+    openapi: Document,
+    asyncapi: Document,
+    docs: Document,
+}
+
+/// One of them.
+struct Document {
+    body: Bytes,
+    kind: &'static str,
+    etag: String,
+    policy: Option<String>,
+}
+
+impl Documents {
+    pub(crate) fn new() -> Self {
+        // Plain data always serializes.
+        let openapi = openapi::document().to_json().unwrap_or_default();
+        Self {
+            openapi: Document::new(openapi.into(), "application/json"),
+            asyncapi: Document::new(ASYNCAPI.into(), "application/json"),
+            docs: Document {
+                policy: Some(page_policy()),
+                ..Document::new(PAGE.into(), "text/html; charset=utf-8")
+            },
+        }
+    }
+}
+
+/// `GET /openapi.json`
+pub(super) async fn openapi(
+    State(gateway): State<Gateway>,
+    _: Guest,
+    headers: HeaderMap,
+) -> Response {
+    gateway.documents.openapi.answer(&headers)
+}
+
+/// `GET /asyncapi.json`
+pub(super) async fn asyncapi(
+    State(gateway): State<Gateway>,
+    _: Guest,
+    headers: HeaderMap,
+) -> Response {
+    gateway.documents.asyncapi.answer(&headers)
+}
+
+/// `GET /docs`
+pub(super) async fn docs(State(gateway): State<Gateway>, _: Guest, headers: HeaderMap) -> Response {
+    gateway.documents.docs.answer(&headers)
+}
+
+impl Document {
+    fn new(body: Bytes, kind: &'static str) -> Self {
+        let etag = format!("\"{}\"", BASE64_STANDARD.encode(Sha256::digest(&body)));
+        Self {
+            body,
+            kind,
+            etag,
+            policy: None,
+        }
+    }
+
+    /// The document, or 304 to who has it.
+    fn answer(&self, headers: &HeaderMap) -> Response {
+        let known = text(headers, header::IF_NONE_MATCH).is_some_and(|tags| self.matches(tags));
+        let mut response = if known {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            let mut response = self.body.clone().into_response();
+            let kind = HeaderValue::from_static(self.kind);
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            response
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, CACHE);
+        let policy = self.policy.as_ref();
+        for (name, value) in [
+            (header::ETAG, Some(&self.etag)),
+            (header::CONTENT_SECURITY_POLICY, policy),
+        ] {
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+                headers.insert(name, value);
+            }
+        }
+        response
+    }
+
+    /// Whether `If-None-Match` names this document (RFC 9110, section 13.1.2); a proxy
+    /// that compresses makes its tag a weak one.
+    fn matches(&self, tags: &str) -> bool {
+        tags.split(',')
+            .map(str::trim)
+            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag)
+    }
+}
+
+/// The page runs its own script and style, asks its own origin, and nothing else.
+fn page_policy() -> String {
+    let digest = |(open, close): (&str, &str)| {
+        let inside = PAGE
+            .split_once(open)
+            .and_then(|(_, rest)| rest.split_once(close));
+        BASE64_STANDARD.encode(Sha256::digest(inside.map_or("", |(inside, _)| inside)))
+    };
+    format!(
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; \
+         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        digest(SCRIPT),
+        digest(STYLE),
+    )
+}
