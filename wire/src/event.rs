@@ -96,12 +96,15 @@ pub struct Event {
     pub uid: Uid,
     /// What was said, or is said now; empty for whatever has no text.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(required = true))]
     pub text: String,
     /// Who did it, when it was not the member himself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub by: Option<Uid>,
     /// The reaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub emoji: Option<String>,
     /// When.
     pub timestamp: Timestamp,

@@ -53,6 +53,7 @@ pub struct Profile {
     pub username: String,
     /// The address, as typed; only for the user himself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub email: Option<String>,
     /// When the user registered.
     pub created_at: Timestamp,
@@ -168,6 +169,7 @@ pub struct Room {
     pub room_id: RoomId,
     /// What it is called, as typed. Not every kind of room has a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub name: Option<String>,
     /// Who made it.
     #[serde(rename = "CreatorUID")]

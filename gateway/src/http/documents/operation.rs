@@ -237,6 +237,12 @@ impl Route {
         self
     }
 
+    /// Speaks of a type that no other type leads to.
+    pub(super) fn mentions<T: ToSchema>(mut self) -> Self {
+        self.learn::<T>();
+        self
+    }
+
     fn learn<T: ToSchema>(&mut self) {
         let mut schemas = vec![(T::name().into_owned(), T::schema())];
         T::schemas(&mut schemas);

@@ -216,6 +216,7 @@ fn messages() -> Vec<Route> {
             .query("After", place, "The page begins with the event after this one.")
             .query("Epoch", place, "The life of the log that `After` was counted in.")
             .query("Limit", (1, u64::from(limits::EVENTS_PAGE)), "Events, most. Absent: as many as may be.")
+            .mentions::<Event>()
             .answers::<EventsPage<Event>>(StatusCode::OK, "The page.", json!({
                 "Events": [{ "Type": "message", "ID": 3, "Seq": 3, "RoomID": 1, "UID": 1, "Text": "hello", "Timestamp": WHEN }],
                 "Head": 3, "Epoch": 1, "First": 1,

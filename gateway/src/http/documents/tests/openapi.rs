@@ -393,7 +393,7 @@ fn the_schemas_of_answers_have_the_keys_that_are_written() {
         ("Profile", keys(&profile), keys(&whole_profile)),
         ("Room", keys(&hall), keys(&whole_hall)),
         ("Event", keys(&event), keys(&whole_event)),
-        ("EventsPage_Event", keys(&page), keys(&whole_page)),
+        ("EventsPage", keys(&page), keys(&whole_page)),
     ] {
         let mut schema = &root["components"]["schemas"][name];
         if let Some(parts) = schema.get("allOf") {
