@@ -44,7 +44,7 @@ async fn the_document_has_the_routes_of_the_router_and_no_other() {
     let mut served = BTreeSet::new();
     for (path, _) in router::routes() {
         // The router itself says what it takes.
-        let at = path.replace('{', "").replace('}', "");
+        let at = path.replace(['{', '}'], "");
         let refusal = house.ask("BREW", &at, &[], "").await;
         assert_eq!(refusal.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
         let allowed = refusal.headers()[header::ALLOW].to_str().unwrap();
@@ -388,14 +388,14 @@ fn the_schemas_of_answers_have_the_keys_that_are_written() {
         reset: true,
         ..page.clone()
     };
-    let root = document();
+    let whole = document();
     for (name, least, most) in [
         ("Profile", keys(&profile), keys(&whole_profile)),
         ("Room", keys(&hall), keys(&whole_hall)),
         ("Event", keys(&event), keys(&whole_event)),
         ("EventsPage", keys(&page), keys(&whole_page)),
     ] {
-        let mut schema = &root["components"]["schemas"][name];
+        let mut schema = &whole["components"]["schemas"][name];
         if let Some(parts) = schema.get("allOf") {
             schema = &parts[0];
         }
