@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::{Epoch, RoomId, Seq};
 use proto::message::Event;
-use runtime::Lifecycle;
+use runtime::{Lifecycle, ReplicaId};
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use frame::{Frame, epoch_of};
@@ -51,7 +51,7 @@ struct Shared {
 struct BusState {
     tail_open: bool,
     /// Replicas of the message-service that cannot publish.
-    cut_off: HashSet<usize>,
+    cut_off: HashSet<ReplicaId>,
 }
 
 impl BusState {
@@ -119,14 +119,14 @@ impl Fanout {
         self.0.bus.send_modify(|bus| bus.tail_open = open);
     }
 
-    /// Says whether replica `index` of the message-service is cut off from the bus, by
-    /// its own word.
-    pub(crate) fn set_cut_off(&self, index: usize, cut_off: bool) {
+    /// Says whether this replica of the message-service is cut off from the bus, by its
+    /// own word.
+    pub(crate) fn set_cut_off(&self, replica: ReplicaId, cut_off: bool) {
         self.0.bus.send_if_modified(|bus| {
             if cut_off {
-                bus.cut_off.insert(index)
+                bus.cut_off.insert(replica)
             } else {
-                bus.cut_off.remove(&index)
+                bus.cut_off.remove(&replica)
             }
         });
     }

@@ -43,19 +43,14 @@ mod remote {
             let users = Channel::remote(&services.user, token, tls)?;
             let sessions = Channel::remote(&services.session, token, tls)?;
             let rooms = Channel::remote(&services.rooms, token, tls)?;
-            let replicas = services.message.0.iter().map(|address| {
-                let channel = Channel::remote(address, token, tls)?;
-                Ok((address.to_string(), channel))
-            });
-            let replicas = replicas.collect::<base::Result<Vec<_>>>()?;
-            let messages: Vec<Channel> = replicas.iter().map(|(_, way)| way.clone()).collect();
-            for (name, ways) in [
-                ("user", vec![users.clone()]),
-                ("session", vec![sessions.clone()]),
-                ("rooms", vec![rooms.clone()]),
-                ("message", messages),
+            let messages = Replicas::connect(&services.message.0, token, tls, lifecycle)?;
+            for (name, replicas) in [
+                ("user", users.clone().into()),
+                ("session", sessions.clone().into()),
+                ("rooms", rooms.clone().into()),
+                ("message", messages.clone()),
             ] {
-                runtime::watch(lifecycle.health().part(name), ways, lifecycle);
+                runtime::watch(lifecycle.health().part(name), replicas, lifecycle);
             }
             let bus =
                 bus::kafka::KafkaBus::connect(&config.kafka, bus::ROOMS, PARTITIONS, lifecycle)
@@ -64,7 +59,7 @@ mod remote {
                 users,
                 sessions,
                 rooms,
-                messages: Replicas::new(replicas)?,
+                messages,
                 bus,
             })
         }

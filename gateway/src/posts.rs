@@ -10,13 +10,13 @@
 mod outbox;
 mod stream;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base::{Error, MessageText, Nonce, RoomId, Uid};
 use proto::message::Sent;
-use runtime::{Lifecycle, Replicas, RequestId};
-use tokio::sync::Notify;
+use runtime::{Lifecycle, Replica, ReplicaId, Replicas, RequestId};
 
 use crate::fanout::Fanout;
 use outbox::Outboxes;
@@ -48,40 +48,52 @@ pub(crate) struct Posts(Arc<Shared>);
 struct Shared {
     replicas: Replicas,
     outboxes: Mutex<Outboxes>,
-    /// One for each replica: there is something in its outbox.
-    filled: Vec<Notify>,
 }
 
 impl Posts {
     pub(crate) fn start(replicas: Replicas, fanout: &Fanout, lifecycle: &Lifecycle) -> Self {
-        let count = replicas.len();
         let posts = Self(Arc::new(Shared {
             replicas,
-            outboxes: Mutex::new(Outboxes::new(count)),
-            filled: (0..count).map(|_| Notify::new()).collect(),
+            outboxes: Mutex::default(),
         }));
-        for index in 0..count {
-            let draining = lifecycle.draining().clone();
-            let work = stream::keep(posts.clone(), index, fanout.clone(), draining);
-            let stopping = lifecycle.stopping().clone();
-            lifecycle.spawn("post-stream", async move {
-                stopping.run_until_cancelled(work).await;
-            });
-        }
+        let work = posts.clone().attend(fanout.clone(), lifecycle.clone());
+        let stopping = lifecycle.stopping().clone();
+        lifecycle.spawn("post-streams", async move {
+            stopping.run_until_cancelled(work).await;
+        });
         posts
     }
 
     /// Takes a post in. Its author is told in time, whatever happens.
     pub(crate) fn send(&self, post: Post) {
         let room = post.room.get();
-        let taken = self
-            .outboxes()
-            .take(post, PATIENCE, || self.0.replicas.preferred(room));
-        match taken {
-            Ok(replica) => self.0.filled[replica].notify_one(),
-            Err(post) => {
-                let error = Error::rate_limited("too much at once", Duration::from_millis(500));
-                post.waiter.answer(Err(error));
+        let preferred = || self.0.replicas.preferred(room);
+        if let Err(post) = self.outboxes().take(post, PATIENCE, preferred) {
+            let error = Error::rate_limited("too much at once", Duration::from_millis(500));
+            post.waiter.answer(Err(error));
+        }
+    }
+
+    /// Gives every replica that comes a stream; one that goes ends its own.
+    async fn attend(self, fanout: Fanout, lifecycle: Lifecycle) {
+        let mut changes = self.0.replicas.changes();
+        let mut attended = HashSet::new();
+        loop {
+            let current = changes.borrow_and_update().clone();
+            let ids: HashSet<_> = current.iter().map(Replica::id).collect();
+            for replica in current {
+                if !attended.contains(&replica.id()) {
+                    let draining = lifecycle.draining().clone();
+                    let work = stream::keep(self.clone(), replica, fanout.clone(), draining);
+                    let stopping = lifecycle.stopping().clone();
+                    lifecycle.spawn("post-stream", async move {
+                        stopping.run_until_cancelled(work).await;
+                    });
+                }
+            }
+            attended = ids;
+            if changes.changed().await.is_err() {
+                return;
             }
         }
     }
@@ -94,12 +106,14 @@ impl Posts {
     }
 
     /// Moves what a dead stream left to the replicas that its rooms prefer now.
-    fn move_on(&self, from: usize) {
-        let moved = self
-            .outboxes()
+    fn move_on(&self, from: ReplicaId) {
+        self.outboxes()
             .move_on(from, |room| self.0.replicas.preferred(room.get()));
-        for replica in moved {
-            self.0.filled[replica].notify_one();
-        }
+    }
+
+    /// Forgets a replica that is none any more, and moves on what came for it meanwhile.
+    fn forget(&self, gone: ReplicaId) {
+        self.outboxes()
+            .forget(gone, |room| self.0.replicas.preferred(room.get()));
     }
 }

@@ -65,18 +65,15 @@ impl Ports {
     pub fn connect(config: &Config, lifecycle: &Lifecycle) -> base::Result<Self> {
         let process = &config.process;
         let token = process.service_token()?;
-        let replica = |address: &runtime::config::Address| {
-            let channel = runtime::Channel::remote(address, token, &process.tls)?;
-            Ok((address.to_string(), channel))
-        };
-        let replicas: base::Result<Vec<_>> =
-            config.services.message.0.iter().map(replica).collect();
-        let replicas = replicas?;
-        let ways = replicas.iter().map(|(_, way)| way.clone()).collect();
+        let addresses = &config.services.message.0;
+        let messages = Replicas::connect(addresses, token, &process.tls, lifecycle)?;
         // Lists and infos are answered without it.
-        runtime::watch(lifecycle.health().aid("message"), ways, lifecycle);
+        runtime::watch(
+            lifecycle.health().aid("message"),
+            messages.clone(),
+            lifecycle,
+        );
         let cache = Arc::new(cache::Redis::connect(&config.redis, lifecycle)?);
-        let messages = Replicas::new(replicas)?;
         Self::on_postgres(&config.postgres, cache, messages, lifecycle)
     }
 
@@ -103,10 +100,9 @@ impl Ports {
     pub async fn embedded(
         path: &std::path::Path,
         cache: Arc<dyn Cache>,
-        messages: runtime::Channel,
+        messages: Replicas,
     ) -> base::Result<Self> {
         let store = store::SqliteStore::open(path).await?;
-        let messages = Replicas::new(vec![("embedded".to_owned(), messages)])?;
         Ok(Self::new(Arc::new(store), cache, messages))
     }
 }

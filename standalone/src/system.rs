@@ -79,7 +79,7 @@ pub async fn start(options: &Options, lifecycle: &Lifecycle) -> base::Result<Run
     };
     let (messages, bus) = system.messages().await?;
     let sessions = system.sessions().await?;
-    let messages = Replicas::new(vec![("here".to_owned(), messages)])?;
+    let messages = Replicas::from(messages);
     let ports = gateway::Ports {
         users: system.users(sessions.clone()).await?,
         sessions,
@@ -184,7 +184,7 @@ impl Parts<'_> {
             rooms_service::Ports::on_postgres(&postgres, cache, messages, self.lifecycle)?
         } else {
             let path = self.options.data.join("rooms.db");
-            rooms_service::Ports::embedded(&path, cache, messages.channel(0)).await?
+            rooms_service::Ports::embedded(&path, cache, messages).await?
         };
         let routes = rooms_service::build(&self.config()?, ports, self.lifecycle)?;
         Channel::in_process(routes, &self.token, self.lifecycle)

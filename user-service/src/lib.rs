@@ -73,7 +73,7 @@ impl Ports {
         let sessions = Channel::remote(&config.services.session, token, &process.tls)?;
         // Only a change of password needs it.
         let aid = lifecycle.health().aid("session");
-        runtime::watch(aid, vec![sessions.clone()], lifecycle);
+        runtime::watch(aid, sessions.clone(), lifecycle);
         let cache = Arc::new(cache::Redis::connect(&config.redis, lifecycle)?);
         Self::on_postgres(&config.postgres, cache, sessions, lifecycle)
     }

@@ -15,7 +15,7 @@ use proto::session::Ended;
 use proto::session::sessions_server::SessionsServer;
 use proto::user::users_server::UsersServer;
 use runtime::config::{Environment, Secret, Tls, load};
-use runtime::{Channel, Lifecycle, Replicas};
+use runtime::{Channel, Lifecycle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -55,7 +55,7 @@ pub(super) fn house(changes: &[(&str, &str)]) -> House {
         users: here(Routes::new(UsersServer::new(FakeUsers))),
         sessions: here(Routes::new(SessionsServer::new(sessions))),
         rooms: nowhere.clone(),
-        messages: Replicas::new(vec![("nowhere".into(), nowhere)]).unwrap(),
+        messages: nowhere.into(),
         bus: bus::memory::MemoryBus::new(),
     };
     House {

@@ -1,10 +1,13 @@
 //! What waits for each replica, and which replica a room is with. Pure: the
 //! streams do the talking.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::RoomId;
+use runtime::ReplicaId;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Post;
@@ -28,6 +31,8 @@ pub(super) struct Job {
 
 #[derive(Default)]
 struct Outbox {
+    /// There is something in the queue.
+    filled: Arc<Notify>,
     queue: VecDeque<Job>,
     /// Sent on the stream, not answered.
     unanswered: BTreeMap<u64, Job>,
@@ -45,79 +50,79 @@ impl Outbox {
 
 /// Which replica a room is with, and how many of its posts have no answer.
 struct Lane {
-    replica: usize,
+    replica: ReplicaId,
     count: usize,
 }
 
-/// The outboxes of all replicas.
+/// The outboxes of all replicas; one that is not known yet has an empty one.
+#[derive(Default)]
 pub(super) struct Outboxes {
-    boxes: Vec<Outbox>,
+    boxes: HashMap<ReplicaId, Outbox>,
     lanes: HashMap<RoomId, Lane>,
     next_id: u64,
     total: usize,
 }
 
 impl Outboxes {
-    pub(super) fn new(replicas: usize) -> Self {
-        Self {
-            boxes: (0..replicas).map(|_| Outbox::default()).collect(),
-            lanes: HashMap::new(),
-            next_id: 1,
-            total: 0,
-        }
-    }
-
     /// Takes a post in for the replica its room is with, else for the preferred
     /// one; gives it back when there is no room, or that replica has too much to do.
-    /// Returns the replica.
     pub(super) fn take(
         &mut self,
         post: Post,
         patience: Duration,
-        preferred: impl FnOnce() -> usize,
-    ) -> Result<usize, Post> {
+        preferred: impl FnOnce() -> ReplicaId,
+    ) -> Result<(), Post> {
         let taken_at = Instant::now();
         let known = self.lanes.get(&post.room);
         let replica = known.map_or_else(preferred, |lane| lane.replica);
-        if self.total >= CAPACITY || self.boxes[replica].is_overloaded(taken_at) {
+        let outbox = self.boxes.entry(replica).or_default();
+        if self.total >= CAPACITY || outbox.is_overloaded(taken_at) {
             return Err(post);
         }
         let new = Lane { replica, count: 0 };
         self.lanes.entry(post.room).or_insert(new).count += 1;
         let deadline = taken_at + patience;
-        let id = self.next_id;
         self.next_id += 1;
         self.total += 1;
-        self.boxes[replica].queue.push_back(Job {
-            id,
+        outbox.queue.push_back(Job {
+            id: self.next_id,
             post,
             taken_at,
             deadline,
         });
-        Ok(replica)
+        outbox.filled.notify_one();
+        Ok(())
+    }
+
+    /// Tells when there is something to be sent to this replica.
+    pub(super) fn filled(&mut self, replica: ReplicaId) -> Arc<Notify> {
+        Arc::clone(&self.boxes.entry(replica).or_default().filled)
     }
 
     /// Takes up to `most` posts to be sent, with what `see` makes of each; they are
     /// unanswered from here on.
     pub(super) fn send<T>(
         &mut self,
-        replica: usize,
+        replica: ReplicaId,
         most: usize,
         mut see: impl FnMut(&Job) -> T,
     ) -> Vec<T> {
-        let outbox = &mut self.boxes[replica];
+        let outbox = self.boxes.entry(replica).or_default();
         let count = outbox.queue.len().min(most);
         let mut sent = Vec::with_capacity(count);
         for job in outbox.queue.drain(..count) {
             sent.push(see(&job));
             outbox.unanswered.insert(job.id, job);
         }
+        if !outbox.queue.is_empty() {
+            outbox.filled.notify_one();
+        }
         sent
     }
 
     /// An answer came: the post it is for, unless it was given up.
-    pub(super) fn answered(&mut self, replica: usize, id: u64) -> Option<Post> {
-        let job = self.boxes[replica].unanswered.remove(&id)?;
+    pub(super) fn answered(&mut self, replica: ReplicaId, id: u64) -> Option<Post> {
+        let job = self.boxes.get_mut(&replica)?.unanswered.remove(&id)?;
         self.finish(job.post.room);
         Some(job.post)
     }
@@ -125,8 +130,8 @@ impl Outboxes {
     /// Posts that have been waited for too long; they are given up, and with them what
     /// their authors posted to the same rooms since: it would come before them when they
     /// are tried again.
-    pub(super) fn expired(&mut self, replica: usize, now: Instant) -> Vec<Post> {
-        let outbox = &mut self.boxes[replica];
+    pub(super) fn expired(&mut self, replica: ReplicaId, now: Instant) -> Vec<Post> {
+        let outbox = self.boxes.entry(replica).or_default();
         let mut waiting = outbox.unanswered.values().chain(&outbox.queue);
         if !waiting.any(|job| job.deadline <= now) {
             return Vec::new();
@@ -155,30 +160,42 @@ impl Outboxes {
     }
 
     /// Whether anything sent has no answer.
-    pub(super) fn awaits(&self, replica: usize) -> bool {
-        !self.boxes[replica].unanswered.is_empty()
+    pub(super) fn awaits(&self, replica: ReplicaId) -> bool {
+        let outbox = self.boxes.get(&replica);
+        outbox.is_some_and(|outbox| !outbox.unanswered.is_empty())
+    }
+
+    /// Whether nothing waits for this replica, nor for its answer.
+    pub(super) fn is_idle(&self, replica: ReplicaId) -> bool {
+        let outbox = self.boxes.get(&replica);
+        outbox.is_none_or(|outbox| outbox.unanswered.is_empty() && outbox.queue.is_empty())
     }
 
     /// Gives everything of a dead stream to the replicas that the rooms prefer
-    /// now, in order. Returns the replicas that got something.
-    pub(super) fn move_on(
-        &mut self,
-        from: usize,
-        preferred: impl Fn(RoomId) -> usize,
-    ) -> BTreeSet<usize> {
-        let outbox = std::mem::take(&mut self.boxes[from]);
-        let mut target: HashMap<RoomId, usize> = HashMap::new();
-        let mut moved = BTreeSet::new();
-        for job in outbox.unanswered.into_values().chain(outbox.queue) {
+    /// now, in order.
+    pub(super) fn move_on(&mut self, from: ReplicaId, preferred: impl Fn(RoomId) -> ReplicaId) {
+        let Some(outbox) = self.boxes.get_mut(&from) else {
+            return;
+        };
+        let unanswered = std::mem::take(&mut outbox.unanswered);
+        let queue = std::mem::take(&mut outbox.queue);
+        let mut target: HashMap<RoomId, ReplicaId> = HashMap::new();
+        for job in unanswered.into_values().chain(queue) {
             let room = job.post.room;
             let to = *target.entry(room).or_insert_with(|| preferred(room));
             if let Some(lane) = self.lanes.get_mut(&room) {
                 lane.replica = to;
             }
-            self.boxes[to].queue.push_back(job);
-            moved.insert(to);
+            let outbox = self.boxes.entry(to).or_default();
+            outbox.queue.push_back(job);
+            outbox.filled.notify_one();
         }
-        moved
+    }
+
+    /// The same for a replica that nothing prefers any more, and forgets it.
+    pub(super) fn forget(&mut self, gone: ReplicaId, preferred: impl Fn(RoomId) -> ReplicaId) {
+        self.move_on(gone, preferred);
+        self.boxes.remove(&gone);
     }
 
     fn finish(&mut self, room: RoomId) {
@@ -217,35 +234,43 @@ mod tests {
         }
     }
 
+    const ONE: ReplicaId = ReplicaId(1);
+    const OTHER: ReplicaId = ReplicaId(2);
     const LONG: Duration = Duration::from_secs(9);
 
-    fn texts(outboxes: &mut Outboxes, replica: usize) -> Vec<(u64, String)> {
+    fn texts(outboxes: &mut Outboxes, replica: ReplicaId) -> Vec<(u64, String)> {
         outboxes.send(replica, 100, |job| {
             (job.id, job.post.text.as_str().to_owned())
         })
     }
 
+    fn answer_all(outboxes: &mut Outboxes, replica: ReplicaId) -> usize {
+        let sent = texts(outboxes, replica);
+        sent.iter()
+            .filter(|(id, _)| outboxes.answered(replica, *id).is_some())
+            .count()
+    }
+
     #[tokio::test]
     async fn a_room_stays_where_something_of_it_is_unanswered() {
-        let mut outboxes = Outboxes::new(2);
-        assert_eq!(outboxes.take(post(1, "a"), LONG, || 0).ok(), Some(0));
-        assert_eq!(outboxes.take(post(1, "b"), LONG, || 1).ok(), Some(0));
-        for (id, _) in texts(&mut outboxes, 0) {
-            assert!(outboxes.answered(0, id).is_some());
-        }
-        assert_eq!(outboxes.take(post(1, "c"), LONG, || 1).ok(), Some(1));
+        let mut outboxes = Outboxes::default();
+        assert!(outboxes.take(post(1, "a"), LONG, || ONE).is_ok());
+        assert!(outboxes.take(post(1, "b"), LONG, || OTHER).is_ok());
+        assert_eq!(answer_all(&mut outboxes, ONE), 2);
+        assert!(outboxes.take(post(1, "c"), LONG, || OTHER).is_ok());
+        assert_eq!(answer_all(&mut outboxes, OTHER), 1);
     }
 
     #[tokio::test]
     async fn what_a_dead_stream_left_goes_before_what_is_newer() {
-        let mut outboxes = Outboxes::new(2);
+        let mut outboxes = Outboxes::default();
         for text in ["a", "b", "c"] {
-            let _ = outboxes.take(post(1, text), LONG, || 0);
+            assert!(outboxes.take(post(1, text), LONG, || ONE).is_ok());
         }
-        outboxes.send(0, 2, |_| ());
-        outboxes.move_on(0, |_| 1);
-        assert_eq!(outboxes.take(post(1, "d"), LONG, || 0).ok(), Some(1));
-        let order: Vec<_> = texts(&mut outboxes, 1)
+        outboxes.send(ONE, 2, |_| ());
+        outboxes.move_on(ONE, |_| OTHER);
+        assert!(outboxes.take(post(1, "d"), LONG, || ONE).is_ok());
+        let order: Vec<_> = texts(&mut outboxes, OTHER)
             .into_iter()
             .map(|(_, text)| text)
             .collect();
@@ -254,46 +279,46 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_follows_a_post_that_is_given_up_is_given_up_with_it() {
-        let mut outboxes = Outboxes::new(1);
-        let _ = outboxes.take(post(1, "late"), Duration::ZERO, || 0);
-        outboxes.send(0, 1, |_| ());
+        let mut outboxes = Outboxes::default();
+        let _ = outboxes.take(post(1, "late"), Duration::ZERO, || ONE);
+        outboxes.send(ONE, 1, |_| ());
         for (room, text) in [(1, "behind it"), (2, "elsewhere")] {
-            let _ = outboxes.take(post(room, text), LONG, || 0);
+            let _ = outboxes.take(post(room, text), LONG, || ONE);
         }
-        let expired = outboxes.expired(0, Instant::now());
+        let expired = outboxes.expired(ONE, Instant::now());
         let given_up: Vec<&str> = expired.iter().map(|post| post.text.as_str()).collect();
         assert_eq!(given_up, ["late", "behind it"]);
-        assert_eq!(texts(&mut outboxes, 0).len(), 1);
+        assert_eq!(texts(&mut outboxes, ONE).len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_would_wait_behind_too_much_is_refused_at_once() {
-        let mut outboxes = Outboxes::new(2);
+        let mut outboxes = Outboxes::default();
         for number in 0..=FEW {
             assert!(
                 outboxes
-                    .take(post(1, &number.to_string()), LONG, || 0)
+                    .take(post(1, &number.to_string()), LONG, || ONE)
                     .is_ok()
             );
         }
         tokio::time::advance(OVERLOADED).await;
-        assert!(outboxes.take(post(1, "in time"), LONG, || 0).is_ok());
+        assert!(outboxes.take(post(1, "in time"), LONG, || ONE).is_ok());
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(outboxes.take(post(1, "too late"), LONG, || 0).is_err());
-        assert!(outboxes.take(post(2, "elsewhere"), LONG, || 1).is_ok());
-        for (id, _) in texts(&mut outboxes, 0).into_iter().take(10) {
-            outboxes.answered(0, id);
+        assert!(outboxes.take(post(1, "too late"), LONG, || ONE).is_err());
+        assert!(outboxes.take(post(2, "elsewhere"), LONG, || OTHER).is_ok());
+        for (id, _) in texts(&mut outboxes, ONE).into_iter().take(10) {
+            outboxes.answered(ONE, id);
         }
-        assert!(outboxes.take(post(1, "again"), LONG, || 0).is_ok());
+        assert!(outboxes.take(post(1, "again"), LONG, || ONE).is_ok());
     }
 
     #[tokio::test]
     async fn a_post_given_up_is_not_answered_twice() {
-        let mut outboxes = Outboxes::new(1);
-        let _ = outboxes.take(post(1, "a"), Duration::ZERO, || 0);
-        let sent = texts(&mut outboxes, 0);
-        assert_eq!(outboxes.expired(0, Instant::now()).len(), 1);
-        assert!(outboxes.answered(0, sent[0].0).is_none());
+        let mut outboxes = Outboxes::default();
+        let _ = outboxes.take(post(1, "a"), Duration::ZERO, || ONE);
+        let sent = texts(&mut outboxes, ONE);
+        assert_eq!(outboxes.expired(ONE, Instant::now()).len(), 1);
+        assert!(outboxes.answered(ONE, sent[0].0).is_none());
         assert!(outboxes.lanes.is_empty());
     }
 }

@@ -6,8 +6,8 @@ use base::{Error, RoomId, Seq};
 use proto::message::messages_client::MessagesClient;
 use proto::message::post_answer::Outcome;
 use proto::message::{Post as WirePost, PostAnswer, PostAnswers, PostBatch};
-use runtime::status;
-use tokio::sync::mpsc;
+use runtime::{Replica, ReplicaId, status};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -28,33 +28,50 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait before a stream is opened again.
 const REOPEN_PAUSE: Duration = Duration::from_millis(50);
 
-/// Keeps the stream to replica `index` for as long as the gateway lives. It is open also
+/// Keeps the stream to a replica for as long as there is this replica. It is open also
 /// while there is nothing to send: on it the replica says whether it reaches the bus.
-pub(super) async fn keep(posts: Posts, index: usize, fanout: Fanout, draining: CancellationToken) {
+pub(super) async fn keep(
+    posts: Posts,
+    replica: Replica,
+    fanout: Fanout,
+    draining: CancellationToken,
+) {
+    let id = replica.id();
+    let filled = posts.outboxes().filled(id);
     let mut opened = true;
     loop {
-        let ended = run(&posts, index, &fanout, &mut opened).await;
+        let ended = run(&posts, &replica, &filled, &fanout, &mut opened).await;
         // In one process the replica ends with the gateway.
         if let Err(error) = ended
             && std::mem::take(&mut opened)
             && !draining.is_cancelled()
         {
-            tracing::warn!(replica = index, %error, "a stream of posts ended");
+            tracing::warn!(replica = replica.name(), %error, "a stream of posts ended");
         }
-        fanout.set_cut_off(index, false);
-        posts.0.replicas.suspect(index);
-        posts.move_on(index);
-        give_up_late(&posts, index);
+        fanout.set_cut_off(id, false);
+        replica.suspect();
+        posts.move_on(id);
+        give_up_late(&posts, id);
+        if !posts.0.replicas.includes(id) {
+            return posts.forget(id);
+        }
         tokio::time::sleep(REOPEN_PAUSE).await;
         // Without haste, unless something waits for this very replica.
-        let _ = tokio::time::timeout(TICK, posts.0.filled[index].notified()).await;
+        let _ = tokio::time::timeout(TICK, filled.notified()).await;
     }
 }
 
 /// Runs one stream until it dies; notes that it was `opened`.
-async fn run(posts: &Posts, index: usize, fanout: &Fanout, opened: &mut bool) -> base::Result<()> {
+async fn run(
+    posts: &Posts,
+    replica: &Replica,
+    filled: &Notify,
+    fanout: &Fanout,
+    opened: &mut bool,
+) -> base::Result<()> {
+    let id = replica.id();
     let (batches, outgoing) = mpsc::channel::<PostBatch>(4);
-    let mut client = MessagesClient::new(posts.0.replicas.channel(index))
+    let mut client = MessagesClient::new(replica.channel())
         .max_decoding_message_size(8 << 20)
         .max_encoding_message_size(8 << 20);
     let opening = client.post(ReceiverStream::new(outgoing));
@@ -75,35 +92,35 @@ async fn run(posts: &Posts, index: usize, fanout: &Fanout, opened: &mut bool) ->
         return Err(Error::unavailable("not reachable", "the stream was closed"));
     }
     let mut tick = tokio::time::interval(TICK);
-    posts.0.filled[index].notify_one();
+    filled.notify_one();
     loop {
         tokio::select! {
             biased;
             _ = tick.tick() => {
-                give_up_late(posts, index);
-                if posts.outboxes().awaits(index) && heard_at.elapsed() > SILENCE {
+                give_up_late(posts, id);
+                if !posts.0.replicas.includes(id) && posts.outboxes().is_idle(id) {
+                    return Ok(());
+                }
+                if posts.outboxes().awaits(id) && heard_at.elapsed() > SILENCE {
                     return Err(Error::unavailable("not reachable", "posts are not answered"));
                 }
             }
             answer = next(&mut answers) => {
                 heard_at = Instant::now();
                 let answer = answer?;
-                fanout.set_cut_off(index, answer.bus_down);
-                take(posts, index, fanout, answer.answers);
+                fanout.set_cut_off(id, answer.bus_down);
+                take(posts, id, fanout, answer.answers);
             }
             // Reserving first: nothing is taken from the outbox that cannot be sent.
-            permit = reserve(posts, index, &batches) => {
+            permit = reserve(filled, &batches) => {
                 let Ok(permit) = permit else {
                     return Err(Error::unavailable("not reachable", "the stream was closed"));
                 };
-                let waited = !posts.outboxes().awaits(index);
-                let sending = posts.outboxes().send(index, BATCH, wire);
+                let waited = !posts.outboxes().awaits(id);
+                let sending = posts.outboxes().send(id, BATCH, wire);
                 if !sending.is_empty() {
                     if waited {
                         heard_at = Instant::now();
-                    }
-                    if sending.len() == BATCH {
-                        posts.0.filled[index].notify_one();
                     }
                     permit.send(batch(sending));
                 }
@@ -113,12 +130,11 @@ async fn run(posts: &Posts, index: usize, fanout: &Fanout, opened: &mut bool) ->
 }
 
 async fn reserve<'a>(
-    posts: &Posts,
-    index: usize,
+    filled: &Notify,
     batches: &'a mpsc::Sender<PostBatch>,
 ) -> Result<mpsc::Permit<'a, PostBatch>, mpsc::error::SendError<()>> {
     let permit = batches.reserve().await?;
-    posts.0.filled[index].notified().await;
+    filled.notified().await;
     Ok(permit)
 }
 
@@ -133,10 +149,10 @@ async fn next(answers: &mut Streaming<PostAnswers>) -> base::Result<PostAnswers>
     }
 }
 
-fn take(posts: &Posts, index: usize, fanout: &Fanout, answers: Vec<PostAnswer>) {
+fn take(posts: &Posts, replica: ReplicaId, fanout: &Fanout, answers: Vec<PostAnswer>) {
     for PostAnswer { id, outcome } in answers {
         // The bus brings what was given up.
-        let Some(post) = posts.outboxes().answered(index, id) else {
+        let Some(post) = posts.outboxes().answered(replica, id) else {
             continue;
         };
         match outcome {
@@ -162,8 +178,8 @@ fn take(posts: &Posts, index: usize, fanout: &Fanout, answers: Vec<PostAnswer>) 
     }
 }
 
-fn give_up_late(posts: &Posts, index: usize) {
-    let late = posts.outboxes().expired(index, Instant::now());
+fn give_up_late(posts: &Posts, replica: ReplicaId) {
+    let late = posts.outboxes().expired(replica, Instant::now());
     for post in late {
         let error =
             Error::unavailable("the message may not have been written", "no answer in time");

@@ -5,6 +5,7 @@
 //! the law in this module's tests.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -54,9 +55,26 @@ impl Channel {
     /// # Errors
     /// When the address or the certificates cannot be used.
     pub fn remote(address: &Address, token: &Secret, tls: &Tls) -> base::Result<Self> {
+        Self::over_network(address, &address.to_string(), token, tls)
+    }
+
+    /// The same, to one of the addresses that the host's name stands for.
+    ///
+    /// # Errors
+    /// As [`Channel::remote`].
+    pub(crate) fn remote_at(
+        name: &Address,
+        address: SocketAddr,
+        token: &Secret,
+        tls: &Tls,
+    ) -> base::Result<Self> {
+        Self::over_network(name, &address.to_string(), token, tls)
+    }
+
+    fn over_network(name: &Address, at: &str, token: &Secret, tls: &Tls) -> base::Result<Self> {
         let scheme = if tls.enabled() { "https" } else { "http" };
-        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
-            .map_err(|_| Error::invalid("address", format!("{address} is no host:port")))?
+        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{at}"))
+            .map_err(|_| Error::invalid("address", format!("{at} is no host:port")))?
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE)
@@ -67,7 +85,7 @@ impl Channel {
         if let Some(ca) = tls.read_ca()? {
             let tls = ClientTlsConfig::new()
                 .ca_certificate(Certificate::from_pem(ca))
-                .domain_name(address.host());
+                .domain_name(name.host());
             endpoint = endpoint.tls_config(tls).map_err(Error::internal)?;
         }
         Ok(Self {

@@ -30,7 +30,7 @@ pub use guard::Guard;
 pub use health::{Health, Part};
 pub use lifecycle::Lifecycle;
 pub use process::{Startup, Task, ask_health, perform, run, service, service_with};
-pub use replicas::Replicas;
+pub use replicas::{Replica, ReplicaId, Replicas};
 pub use server::serve;
 pub use store::StoreError;
 pub use watch::watch;

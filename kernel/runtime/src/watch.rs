@@ -7,7 +7,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::{Channel, Lifecycle, Part};
+use crate::{Lifecycle, Part, Replica, Replicas};
 
 /// How often a service is asked.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -15,12 +15,13 @@ const PERIOD: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Keeps `part` up while one of `replicas` is serving.
-pub fn watch(part: Part, replicas: Vec<Channel>, lifecycle: &Lifecycle) {
+pub fn watch(part: Part, replicas: impl Into<Replicas>, lifecycle: &Lifecycle) {
+    let replicas = replicas.into();
     let watching = async move {
         let mut tick = tokio::time::interval(PERIOD);
         loop {
             tick.tick().await;
-            match any_serving(&replicas).await {
+            match any_serving(replicas.current()).await {
                 Ok(()) => part.up(),
                 Err(why) => part.down(why),
             }
@@ -32,10 +33,10 @@ pub fn watch(part: Part, replicas: Vec<Channel>, lifecycle: &Lifecycle) {
     });
 }
 
-async fn any_serving(replicas: &[Channel]) -> Result<(), &'static str> {
+async fn any_serving(replicas: Vec<Replica>) -> Result<(), &'static str> {
     let mut why = "not reachable";
-    for channel in replicas {
-        let mut client = HealthClient::new(channel.clone());
+    for replica in replicas {
+        let mut client = HealthClient::new(replica.channel());
         let question = client.check(HealthCheckRequest::default());
         if let Ok(Ok(answer)) = tokio::time::timeout(PATIENCE, question).await {
             if answer.into_inner().status() == ServingStatus::Serving {

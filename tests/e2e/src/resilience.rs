@@ -12,6 +12,7 @@ use crate::harness::{World, refused};
 
 mod load;
 mod outages;
+mod replicas;
 mod sessions;
 
 use load::under_load;

@@ -2,7 +2,7 @@
 //! and gateways of one's own beside it.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -131,6 +131,14 @@ impl Dev {
         format!("127.0.0.1:{}", self.port(9102))
     }
 
+    /// Where the replicas of message-service answer.
+    pub(crate) fn message_addresses(&self) -> Vec<String> {
+        let count: u16 = self.kept("settings", "MESSAGES").parse().unwrap();
+        (1..=count)
+            .map(|n| format!("127.0.0.1:{}", self.port(9110 + n)))
+            .collect()
+    }
+
     async fn deploy(&self, script: &str, name: &str) {
         let path = format!("{}/../../deploy/dev/{script}", env!("CARGO_MANIFEST_DIR"));
         run(Command::new(path)
@@ -193,43 +201,61 @@ pub(crate) struct ExtraGateway {
     admin: String,
     environment: Vec<(&'static str, String)>,
     binary: PathBuf,
+    /// What it finds in place of /etc/hosts.
+    hosts: Option<PathBuf>,
     process: Child,
 }
 
 impl ExtraGateway {
     /// Starts it as `deploy/dev/up` starts its own, and waits until it is ready.
     pub(crate) async fn start(dev: &Dev, limits: bool) -> Self {
-        Self::with_sessions_at(dev.session_address(), dev, limits).await
+        let other = ("PARLEY_GATEWAY__LIMITS__ENABLED", limits.to_string());
+        Self::launch(dev, vec![other], None).await
     }
 
     /// As [`ExtraGateway::start`], with another way to session-service.
     pub(crate) async fn start_behind(dev: &Dev, way: &Relay) -> Self {
-        Self::with_sessions_at(way.address().to_string(), dev, false).await
+        let sessions = way.address().to_string();
+        let other = ("PARLEY_GATEWAY__SERVICES__SESSION", sessions);
+        Self::launch(dev, vec![other], None).await
     }
 
-    async fn with_sessions_at(sessions: String, dev: &Dev, limits: bool) -> Self {
+    /// As [`ExtraGateway::start`], with message-service at `messages`, host:port, whose
+    /// host is to be found in the file `hosts`.
+    pub(crate) async fn start_with_hosts(dev: &Dev, messages: String, hosts: &Path) -> Self {
+        let other = ("PARLEY_GATEWAY__SERVICES__MESSAGE", messages);
+        Self::launch(dev, vec![other], Some(hosts.to_owned())).await
+    }
+
+    async fn launch(
+        dev: &Dev,
+        others: Vec<(&'static str, String)>,
+        hosts: Option<PathBuf>,
+    ) -> Self {
         let local = |port: u16| format!("127.0.0.1:{port}");
-        let messages: u16 = dev.kept("settings", "MESSAGES").parse().unwrap();
-        let messages: Vec<_> = (1..=messages).map(|n| local(dev.port(9110 + n))).collect();
+        let messages = dev.message_addresses();
         let (address, admin) = (local(free_port()), local(free_port()));
-        let environment = vec![
+        let mut environment = vec![
             ("SERVICE_TOKEN", dev.kept("secrets", "SERVICE_TOKEN")),
             ("PARLEY_GATEWAY__HTTP__LISTEN", address.clone()),
             ("PARLEY_GATEWAY__ADMIN__LISTEN", admin.clone()),
             ("PARLEY_GATEWAY__KAFKA__BROKERS", local(dev.port(29092))),
             ("PARLEY_GATEWAY__SERVICES__USER", local(dev.port(9101))),
-            ("PARLEY_GATEWAY__SERVICES__SESSION", sessions),
+            ("PARLEY_GATEWAY__SERVICES__SESSION", dev.session_address()),
             ("PARLEY_GATEWAY__SERVICES__ROOMS", local(dev.port(9103))),
             ("PARLEY_GATEWAY__SERVICES__MESSAGE", messages.join(",")),
-            ("PARLEY_GATEWAY__LIMITS__ENABLED", limits.to_string()),
+            ("PARLEY_GATEWAY__LIMITS__ENABLED", false.to_string()),
         ];
+        // What comes later counts.
+        environment.extend(others);
         let binary = PathBuf::from(dev.kept("settings", "BIN_DIR")).join("gateway");
-        let process = spawn(&binary, &environment);
+        let process = spawn(&binary, &environment, hosts.as_deref());
         let mut gateway = Self {
             address,
             admin,
             environment,
             binary,
+            hosts,
             process,
         };
         gateway.ready().await;
@@ -243,7 +269,7 @@ impl ExtraGateway {
     /// Kills it and starts it again.
     pub(crate) async fn restart(&mut self) {
         self.process.kill().await.unwrap();
-        self.process = spawn(&self.binary, &self.environment);
+        self.process = spawn(&self.binary, &self.environment, self.hosts.as_deref());
         self.ready().await;
     }
 
@@ -270,8 +296,27 @@ impl ExtraGateway {
     }
 }
 
-fn spawn(binary: &PathBuf, environment: &[(&'static str, String)]) -> Child {
-    Command::new(binary)
+/// Whether a process may be given another /etc/hosts than its own here.
+pub(crate) async fn may_have_hosts() -> bool {
+    let mut trying = with_hosts(Path::new("true"), Path::new("/dev/null"));
+    trying.status().await.is_ok_and(|status| status.success())
+}
+
+/// A command that finds the file `hosts` in place of /etc/hosts, in a file system of its own.
+fn with_hosts(binary: &Path, hosts: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    let script = r#"mount --bind "$1" /etc/hosts && exec "$0""#;
+    command.args(["--mount", "sh", "-c", script]);
+    command.arg(binary).arg(hosts);
+    command
+}
+
+fn spawn(binary: &Path, environment: &[(&'static str, String)], hosts: Option<&Path>) -> Child {
+    let mut command = match hosts {
+        Some(hosts) => with_hosts(binary, hosts),
+        None => Command::new(binary),
+    };
+    command
         .envs(environment.iter().cloned())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

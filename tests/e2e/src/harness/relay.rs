@@ -12,18 +12,26 @@ use tokio::task::JoinSet;
 pub(crate) struct Relay {
     address: SocketAddr,
     is_whole: watch::Sender<bool>,
+    is_used: watch::Receiver<bool>,
     _tasks: JoinSet<()>,
 }
 
 impl Relay {
     pub(crate) async fn to(target: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1:0", target).await
+    }
+
+    /// A relay that is reached at `address`.
+    pub(crate) async fn at(address: &str, target: String) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (is_whole, way) = watch::channel(true);
+        let (used, is_used) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((near, _)) = listener.accept().await {
+                used.send_replace(true);
                 while connections.try_join_next().is_some() {}
                 connections.spawn(carry(near, target.clone(), way.clone()));
             }
@@ -31,8 +39,14 @@ impl Relay {
         Self {
             address,
             is_whole,
+            is_used,
             _tasks: tasks,
         }
+    }
+
+    /// Waits until somebody has connected.
+    pub(crate) async fn used(&mut self) {
+        self.is_used.wait_for(|used| *used).await.unwrap();
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use client::Api;
 use client::wire::frame::ServerFrame;
 use client::wire::{RoomId, Seq};
+use client::{Api, Socket};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -65,8 +65,7 @@ async fn follow(api: Api, rooms: Vec<RoomId>, clocks: Clocks, until: Instant) ->
     let mut socket = api.connect().await.unwrap();
     let mut last = HashMap::new();
     for room in rooms {
-        let entered = socket.subscribe(room, None).await.unwrap();
-        last.insert(room, entered.seq.unwrap());
+        last.insert(room, subscribe(&mut socket, room).await);
     }
     let mut latest = Duration::ZERO;
     while let Some(left) = until.checked_duration_since(Instant::now()) {
@@ -84,6 +83,16 @@ async fn follow(api: Api, rooms: Vec<RoomId>, clocks: Clocks, until: Instant) ->
     latest
 }
 
+/// Subscribes, be it at the second try: so many at once may be more than can be served.
+async fn subscribe(socket: &mut Socket, room: RoomId) -> Seq {
+    loop {
+        match socket.subscribe(room, None).await {
+            Ok(entered) => return entered.seq.unwrap(),
+            Err(error) => assert!(error.retryable(), "{error:?}"),
+        }
+    }
+}
+
 /// Says something in room after room until then.
 async fn write(api: Api, rooms: Vec<RoomId>, clocks: Clocks, until: Instant) -> usize {
     let mut socket = api.connect().await.unwrap();
@@ -93,7 +102,7 @@ async fn write(api: Api, rooms: Vec<RoomId>, clocks: Clocks, until: Instant) -> 
             break;
         }
         if said < rooms.len() {
-            socket.subscribe(*room, None).await.unwrap();
+            subscribe(&mut socket, *room).await;
         }
         let sent = socket
             .say_in(Some(*room), "on it goes", None)
