@@ -7,6 +7,7 @@ mod run;
 pub(crate) mod distributed;
 mod embedded;
 mod feed;
+pub(crate) mod original;
 pub(crate) mod raw;
 #[cfg(feature = "distributed")]
 pub(crate) mod relay;

@@ -25,6 +25,7 @@ mod limits;
 mod membership;
 mod messages;
 mod nonces;
+mod original;
 #[cfg(feature = "distributed")]
 mod resilience;
 mod restarts;
