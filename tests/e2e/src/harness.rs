@@ -7,6 +7,8 @@ mod run;
 pub(crate) mod distributed;
 mod embedded;
 mod feed;
+#[cfg(feature = "distributed")]
+pub(crate) mod next_release;
 pub(crate) mod original;
 pub(crate) mod raw;
 #[cfg(feature = "distributed")]

@@ -10,10 +10,12 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::harness::distributed::Dev;
 use crate::harness::{World, refused};
 
+mod chats;
 mod load;
 mod outages;
 mod replicas;
 mod sessions;
+mod upgrades;
 
 use load::under_load;
 

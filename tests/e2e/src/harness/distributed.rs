@@ -1,6 +1,7 @@
 //! The distributed system that `deploy/dev/up` started on this machine: its processes,
 //! and gateways of one's own beside it.
 
+use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -81,19 +82,32 @@ impl Dev {
 
     /// Begins a new life of the logs, as an operator does after a restore.
     pub(crate) async fn new_epoch(&self) {
-        let binary = PathBuf::from(self.kept("settings", "BIN_DIR")).join("message-service");
+        run(self.message_service("message-service").arg("--new-epoch")).await;
+    }
+
+    /// Where a process of this name writes what it has to say.
+    pub(super) fn log(&self, name: &str) -> Stdio {
+        let path = self.folder.join("log").join(name);
+        appended(&path)
+    }
+
+    /// A message-service that is to use this system's backends.
+    pub(super) fn message_service(&self, binary: &str) -> Command {
         let secret = |key| self.kept("secrets", key);
-        let postgres = format!("127.0.0.1:{}", self.port(25432));
-        let (host, port) = postgres.split_once(':').unwrap();
-        run(Command::new(binary)
-            .arg("--new-epoch")
+        let mut command =
+            Command::new(PathBuf::from(self.kept("settings", "BIN_DIR")).join(binary));
+        command
             .env("SERVICE_TOKEN", secret("SERVICE_TOKEN"))
             .env("POSTGRES_USER", "parley")
             .env("POSTGRES_PASSWORD", secret("POSTGRES_PASSWORD"))
             .env("POSTGRES_DB", "parley")
-            .env("PARLEY_MESSAGE__POSTGRES__HOST", host)
-            .env("PARLEY_MESSAGE__POSTGRES__PORT", port))
-        .await;
+            .env("PARLEY_MESSAGE__POSTGRES__HOST", "127.0.0.1")
+            .env(
+                "PARLEY_MESSAGE__POSTGRES__PORT",
+                self.port(25432).to_string(),
+            )
+            .env("PARLEY_MESSAGE__KAFKA__BROKERS", self.local(29092));
+        command
     }
 
     /// Waits until every process is ready and does without nothing, on its own word.
@@ -158,6 +172,11 @@ impl Dev {
             .to_owned()
     }
 
+    /// The address of a process whose port without an offset is `base`.
+    pub(super) fn local(&self, base: u16) -> String {
+        format!("127.0.0.1:{}", self.port(base))
+    }
+
     /// The port of a process whose number without an offset is `base`.
     fn port(&self, base: u16) -> u16 {
         base + self.kept("settings", "PORT_OFFSET").parse::<u16>().unwrap()
@@ -203,6 +222,7 @@ pub(crate) struct ExtraGateway {
     binary: PathBuf,
     /// What it finds in place of /etc/hosts.
     hosts: Option<PathBuf>,
+    log: PathBuf,
     process: Child,
 }
 
@@ -249,13 +269,18 @@ impl ExtraGateway {
         // What comes later counts.
         environment.extend(others);
         let binary = PathBuf::from(dev.kept("settings", "BIN_DIR")).join("gateway");
-        let process = spawn(&binary, &environment, hosts.as_deref());
+        let log = dev
+            .folder
+            .join("log")
+            .join(format!("gateway-{address}.log"));
+        let process = spawn(&binary, &environment, hosts.as_deref(), &log);
         let mut gateway = Self {
             address,
             admin,
             environment,
             binary,
             hosts,
+            log,
             process,
         };
         gateway.ready().await;
@@ -269,7 +294,12 @@ impl ExtraGateway {
     /// Kills it and starts it again.
     pub(crate) async fn restart(&mut self) {
         self.process.kill().await.unwrap();
-        self.process = spawn(&self.binary, &self.environment, self.hosts.as_deref());
+        self.process = spawn(
+            &self.binary,
+            &self.environment,
+            self.hosts.as_deref(),
+            &self.log,
+        );
         self.ready().await;
     }
 
@@ -311,7 +341,12 @@ fn with_hosts(binary: &Path, hosts: &Path) -> Command {
     command
 }
 
-fn spawn(binary: &Path, environment: &[(&'static str, String)], hosts: Option<&Path>) -> Child {
+fn spawn(
+    binary: &Path,
+    environment: &[(&'static str, String)],
+    hosts: Option<&Path>,
+    log: &Path,
+) -> Child {
     let mut command = match hosts {
         Some(hosts) => with_hosts(binary, hosts),
         None => Command::new(binary),
@@ -319,11 +354,16 @@ fn spawn(binary: &Path, environment: &[(&'static str, String)], hosts: Option<&P
     command
         .envs(environment.iter().cloned())
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stdout(appended(log))
+        .stderr(appended(log))
         .kill_on_drop(true)
         .spawn()
         .unwrap()
+}
+
+fn appended(log: &Path) -> Stdio {
+    let file = File::options().append(true).create(true).open(log);
+    file.unwrap().into()
 }
 
 /// A port below those that the kernel gives to outgoing connections, so that it is still

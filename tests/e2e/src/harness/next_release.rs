@@ -1,0 +1,45 @@
+//! A replica of message-service that is one release ahead (`tests/next-release`).
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::distributed::Dev;
+
+/// Longer than a service takes to drain.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// The next release, in the place of one of a system's replicas, which is down. It ends
+/// with the scenario.
+pub(crate) struct NextRelease(Child);
+
+impl NextRelease {
+    /// Starts it where replica `number` was, and waits until it is ready.
+    pub(crate) async fn in_place_of(number: u16, dev: &Dev) -> Self {
+        let process = dev
+            .message_service("message-service-next")
+            .env("PARLEY_MESSAGE__LISTEN", dev.local(9110 + number))
+            .env("PARLEY_MESSAGE__ADMIN__LISTEN", dev.local(9210 + number))
+            .stdin(Stdio::null())
+            .stdout(dev.log(&format!("message-next-{number}.log")))
+            .stderr(dev.log(&format!("message-next-{number}.log")))
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let replica = Self(process);
+        dev.well_again().await;
+        replica
+    }
+
+    /// Ends it in good order.
+    pub(crate) async fn end(mut self) {
+        let pid = self.0.id().expect("a process that runs").to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().await;
+        assert!(told.unwrap().success());
+        let ended = timeout(GRACE, self.0.wait()).await.expect("an end in time");
+        let status = ended.unwrap();
+        assert!(status.success(), "{status}");
+    }
+}
