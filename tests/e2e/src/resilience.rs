@@ -15,6 +15,7 @@ mod load;
 mod outages;
 mod replicas;
 mod sessions;
+mod slow_readers;
 mod upgrades;
 
 use load::under_load;

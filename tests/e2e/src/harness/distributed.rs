@@ -291,6 +291,18 @@ impl ExtraGateway {
         &self.address
     }
 
+    /// The memory that it has, and the most that it had, in bytes.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let pid = self.process.id().expect("a process that runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+            1024 * kib.unwrap_or_else(|| panic!("{name} of {status}"))
+        };
+        (field("VmRSS:"), field("VmHWM:"))
+    }
+
     /// Kills it and starts it again.
     pub(crate) async fn restart(&mut self) {
         self.process.kill().await.unwrap();
