@@ -21,6 +21,9 @@ use crate::Ports;
 const HEADS_PERIOD: Duration = Duration::from_secs(5);
 /// How often while it is not.
 const HEADS_PERIOD_BUS_DOWN: Duration = Duration::from_millis(500);
+/// How long it is doubted when it has become well: what it lost, or has no longer, its
+/// readers find out within this time.
+const DOUBT: Duration = Duration::from_secs(10);
 /// What a hole is given to close by itself: the bus may be a moment behind.
 const GRACE: Duration = Duration::from_millis(10);
 /// How long to wait after a fetch that failed.
@@ -98,10 +101,10 @@ fn take(fanout: &Fanout, payload: &[u8]) {
     }
 }
 
-/// Asks where the logs end, always: often while the bus is bad, and at once when it
-/// becomes good or bad, for what came between.
+/// Asks where the logs end, always: often while the bus is bad and for a while after, and
+/// at once when it becomes good or bad, for what came between.
 async fn heads(fanout: Fanout, messages: Replicas, bus: std::sync::Arc<dyn Bus>) {
-    let mut last = Instant::now();
+    let (mut last, mut doubted_until) = (Instant::now(), Instant::now());
     let mut state = fanout.bus_state();
     let mut tick = tokio::time::interval(HEADS_PERIOD_BUS_DOWN);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -112,7 +115,11 @@ async fn heads(fanout: Fanout, messages: Replicas, bus: std::sync::Arc<dyn Bus>)
             _ = tick.tick() => false,
         };
         let reliable = state.borrow_and_update().reliable() && bus.healthy();
-        if !changed && reliable && last.elapsed() < HEADS_PERIOD {
+        if !reliable {
+            doubted_until = Instant::now() + DOUBT;
+        }
+        let doubted = Instant::now() < doubted_until;
+        if !changed && !doubted && last.elapsed() < HEADS_PERIOD {
             continue;
         }
         last = Instant::now();

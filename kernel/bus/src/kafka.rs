@@ -10,7 +10,7 @@
 //! (confluentinc/librdkafka#5301). So clients are tried regularly, and one that gets no
 //! answer is replaced.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -33,6 +33,9 @@ use crate::{Bus, BusError, Record, Tail, Wanted};
 
 /// How long a publish may take until it counts as failed.
 const PUBLISH_TIMEOUT: &str = "2000";
+/// How long it may take until the bus counts as bad: readers are to have what it holds up
+/// from the log within 2 s, and librdkafka looks at its time-outs once a second.
+const SLOW: Duration = Duration::from_secs(1);
 /// How long a question to a broker may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long records stay in a topic that Parley makes: the log is the truth, the
@@ -143,6 +146,18 @@ impl KafkaBus {
         Ok(())
     }
 
+    /// Waits for a publish; when that takes long, says so before it has failed.
+    async fn watched<T>(&self, delivery: impl Future<Output = T>) -> T {
+        let mut delivery = pin!(delivery);
+        match tokio::time::timeout(SLOW, &mut delivery).await {
+            Ok(delivered) => delivered,
+            Err(_) => {
+                self.healthy.store(false, Ordering::Relaxed);
+                delivery.await
+            }
+        }
+    }
+
     async fn make_topic(&self, partitions: i32, replication: i32) -> Result<(), BusError> {
         let admin: AdminClient<DefaultClientContext> = self.client.create().map_err(failed)?;
         let topic = NewTopic::new(
@@ -245,7 +260,7 @@ impl Bus for KafkaBus {
             .payload(&record.payload[..]);
         let outcome = match self.producer().send_result(record) {
             Err((error, _)) => Err(failed(error)),
-            Ok(delivery) => match delivery.await {
+            Ok(delivery) => match self.watched(delivery).await {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err((error, _))) => Err(failed(error)),
                 Err(_) => Err(BusError("the producer went away".to_owned())),

@@ -1,55 +1,12 @@
 //! A disk that is full: what was acknowledged stays, reads go on, writes are refused, and
 //! all is well when there is space again.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use client::wire::{Code, Seq};
-use tempfile::TempDir;
 use tokio::time::timeout;
 
-use crate::harness::{World, run_embedded};
-
-/// A folder with a disk of its own; only who may mount one has it.
-struct SmallDisk {
-    folder: TempDir,
-}
-
-impl SmallDisk {
-    fn new(megabytes: u32) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let disk = Self { folder };
-        disk.mount(&format!("size={megabytes}m")).then_some(disk)
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn grow(&self, megabytes: u32) {
-        assert!(self.mount(&format!("remount,size={megabytes}m")));
-    }
-
-    fn mount(&self, options: &str) -> bool {
-        let mut mount = Command::new("mount");
-        mount
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(self.path());
-        mount.status().is_ok_and(|status| status.success())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Where nothing was mounted there is nothing to unmount.
-        let mut unmount = Command::new("umount");
-        let _ = unmount
-            .args(["--quiet", "--lazy"])
-            .arg(self.path())
-            .status();
-    }
-}
+use crate::harness::{SmallDisk, World, run_embedded};
 
 async fn writes_are_refused_and_reads_go_on(world: World) {
     let Some(disk) = SmallDisk::new(4) else {

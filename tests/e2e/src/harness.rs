@@ -3,6 +3,7 @@
 #[macro_use]
 mod run;
 
+mod disk;
 #[cfg(feature = "distributed")]
 pub(crate) mod distributed;
 mod embedded;
@@ -10,6 +11,8 @@ mod feed;
 #[cfg(feature = "distributed")]
 pub(crate) mod next_release;
 pub(crate) mod original;
+#[cfg(feature = "distributed")]
+pub(crate) mod own;
 pub(crate) mod raw;
 #[cfg(feature = "distributed")]
 pub(crate) mod relay;
@@ -17,12 +20,13 @@ mod token;
 mod user;
 mod world;
 
+pub(crate) use disk::SmallDisk;
 pub(crate) use feed::{Feed, IntoFrame};
-#[cfg(feature = "distributed")]
-pub(crate) use run::run_alone;
 #[cfg(feature = "distributed")]
 pub(crate) use run::run_distributed;
 pub(crate) use run::run_embedded;
+#[cfg(feature = "distributed")]
+pub(crate) use run::{run_alone, run_alone_for};
 pub(crate) use token::{Forge, unsigned};
 pub(crate) use user::{User, refused, unique};
 pub(crate) use world::World;

@@ -9,9 +9,13 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use client::{Api, Method};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{interval, timeout};
 
+use super::own::LoneKafka;
 use super::relay::Relay;
 
 /// A system that `deploy/dev/up` started, by the folder with its state.
@@ -25,9 +29,24 @@ impl Dev {
     pub(crate) fn from_env() -> Self {
         let folder = std::env::var("PARLEY_TEST_DEV_DIR")
             .expect("PARLEY_TEST_DEV_DIR has to name the state folder of deploy/dev/up");
+        Self::at(Path::new(&folder))
+    }
+
+    /// The system whose state is in `folder`.
+    pub(crate) fn at(folder: &Path) -> Self {
         Self {
-            folder: PathBuf::from(folder),
+            folder: folder.to_owned(),
         }
+    }
+
+    /// Where the data of a backend are.
+    pub(crate) fn data(&self, name: &str) -> PathBuf {
+        self.folder.join("data").join(name)
+    }
+
+    /// The folder with the binaries that its services run.
+    pub(crate) fn binaries(&self) -> PathBuf {
+        PathBuf::from(self.kept("settings", "BIN_DIR"))
     }
 
     pub(crate) fn secrets_file(&self) -> PathBuf {
@@ -37,6 +56,11 @@ impl Dev {
     /// Whether there is a process of this name in the system.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.folder.join("pid").join(name).exists()
+    }
+
+    /// Whether the process of this name lives.
+    pub(crate) fn has_live(&self, name: &str) -> bool {
+        self.has(name) && alive(&self.pid(name))
     }
 
     /// Stops the process `name` where it stands, until [`Dev::thaw`].
@@ -75,6 +99,22 @@ impl Dev {
         self.deploy("up", name).await;
     }
 
+    /// As [`Dev::up`], as the first of a system, on this machine and with its ports moved.
+    pub(super) async fn up_at(&self, name: &str, offset: u16) {
+        let mut up = self.script("up", name);
+        up.env("PARLEY_DEV_PORT_OFFSET", offset.to_string());
+        run(up.env("PARLEY_DEV_BACKENDS", "native")).await;
+    }
+
+    /// Starts the process `name`, which lacks something that it needs to be ready.
+    pub(crate) async fn begin(&self, name: &str) {
+        let mut up = self.script("up", name);
+        up.env("PARLEY_DEV_TIMEOUT", "0").stdin(Stdio::null());
+        let output = up.output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("not ready in time"), "{name}: {said}");
+    }
+
     /// Stops the process `name` in good order.
     pub(crate) async fn down(&self, name: &str) {
         self.deploy("down", name).await;
@@ -94,8 +134,7 @@ impl Dev {
     /// A message-service that is to use this system's backends.
     pub(super) fn message_service(&self, binary: &str) -> Command {
         let secret = |key| self.kept("secrets", key);
-        let mut command =
-            Command::new(PathBuf::from(self.kept("settings", "BIN_DIR")).join(binary));
+        let mut command = Command::new(self.binaries().join(binary));
         command
             .env("SERVICE_TOKEN", secret("SERVICE_TOKEN"))
             .env("POSTGRES_USER", "parley")
@@ -115,29 +154,93 @@ impl Dev {
     /// # Panics
     /// When it takes longer than 30 s: a system recovers by itself.
     pub(crate) async fn well_again(&self) {
-        let numbered = |base: u16, key: &str| {
+        let numbered = |kind: &'static str, key: &str| {
             let count: u16 = self.kept("settings", key).parse().unwrap();
-            (1..=count).map(move |n| base + n)
+            (1..=count).map(move |number| format!("{kind}-{number}"))
         };
-        let ports = [9201, 9202, 9203].into_iter();
-        let ports = ports.chain(numbered(9180, "GATEWAYS"));
-        for base in ports.chain(numbered(9210, "MESSAGES")) {
-            let admin = Api::new(&format!("http://127.0.0.1:{}", self.port(base))).unwrap();
-            let mut last = String::new();
-            let asking = async {
-                // The process has no other way to tell.
-                let mut again = interval(Duration::from_millis(50));
-                loop {
-                    again.tick().await;
-                    last = match ask_ready(&admin).await {
-                        Ok(answer) if is_well(&answer.body) => return,
-                        answer => format!("{answer:?}"),
-                    };
-                }
-            };
-            let in_time = timeout(Duration::from_secs(30), asking).await.is_ok();
-            assert!(in_time, "the process with admin port {base}: {last}");
+        let names = ["user", "session", "rooms"].map(str::to_owned).into_iter();
+        let names = names.chain(numbered("gateway", "GATEWAYS"));
+        for name in names.chain(numbered("message", "MESSAGES")) {
+            self.says(&name, is_well).await;
         }
+    }
+
+    /// Waits until a process says so of its readiness, which has no other way to tell.
+    ///
+    /// # Panics
+    /// When it takes longer than 30 s.
+    pub(crate) async fn says(&self, name: &str, so: impl Fn(&Value) -> bool) {
+        let mut last = String::new();
+        let asking = async {
+            let mut again = interval(Duration::from_millis(50));
+            loop {
+                again.tick().await;
+                match ask_ready(&self.admin(name)).await {
+                    Ok(answer) if so(&answer) => return,
+                    answer => last = format!("{answer:?}"),
+                }
+            }
+        };
+        let in_time = timeout(Duration::from_secs(30), asking).await.is_ok();
+        assert!(in_time, "{name}: {last}");
+    }
+
+    /// The sum of a counter of a process over all its labels that have `label` among them.
+    pub(crate) async fn counter(&self, name: &str, counter: &str, label: &str) -> f64 {
+        let admin = self.admin(name);
+        let headers = http::HeaderMap::new();
+        let answer = admin.raw(Method::GET, "/metrics", headers, "").await;
+        let text = String::from_utf8(answer.unwrap().body.to_vec()).unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_prefix(counter));
+        let named = lines.filter(|rest| rest.starts_with([' ', '{']) && rest.contains(label));
+        named
+            .map(|rest| rest.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum()
+    }
+
+    /// What a process has in memory, in KiB.
+    pub(crate) fn memory(&self, name: &str) -> u64 {
+        let status = format!("/proc/{}/status", self.pid(name));
+        let status = std::fs::read_to_string(status).unwrap();
+        let mut lines = status.lines();
+        let resident = lines.find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kib = resident.split_whitespace().next().unwrap();
+        kib.parse().unwrap()
+    }
+
+    /// Waits until PostgreSQL takes a connection: one that starts says no to it.
+    pub(crate) async fn postgres_accepts(&self) {
+        let asks_for_password = async || {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port(25432))).await?;
+            // StartupMessage, version 3.0.
+            let message = b"\0\0\0\x15\0\x03\0\0user\0parley\0\0";
+            stream.write_all(message).await?;
+            Ok::<_, std::io::Error>(stream.read_u8().await? == b'R')
+        };
+        let asking = async {
+            let mut again = interval(Duration::from_millis(10));
+            while !asks_for_password().await.unwrap_or(false) {
+                again.tick().await;
+            }
+        };
+        timeout(Duration::from_mins(1), asking)
+            .await
+            .expect("PostgreSQL in time");
+    }
+
+    fn admin(&self, name: &str) -> Api {
+        let numbered = |base: u16, number: &str| base + number.parse::<u16>().unwrap();
+        let base = match name.split_once('-') {
+            Some(("gateway", number)) => numbered(9180, number),
+            Some(("message", number)) => numbered(9210, number),
+            _ => match name {
+                "user" => 9201,
+                "session" => 9202,
+                "rooms" => 9203,
+                _ => panic!("{name} has no admin port"),
+            },
+        };
+        Api::new(&format!("http://127.0.0.1:{}", self.port(base))).unwrap()
     }
 
     /// Where session-service answers.
@@ -153,12 +256,20 @@ impl Dev {
             .collect()
     }
 
+    fn kafka_address(&self) -> String {
+        format!("127.0.0.1:{}", self.port(29092))
+    }
+
     async fn deploy(&self, script: &str, name: &str) {
-        let path = format!("{}/../../deploy/dev/{script}", env!("CARGO_MANIFEST_DIR"));
-        run(Command::new(path)
-            .arg(name)
-            .env("PARLEY_DEV_DIR", &self.folder))
-        .await;
+        run(&mut self.script(script, name)).await;
+    }
+
+    fn script(&self, script: &str, name: &str) -> Command {
+        let mut command = Command::new(self::script(script));
+        command.arg(name).env("PARLEY_DEV_DIR", &self.folder);
+        // Beside a load everything takes longer to start.
+        command.env("PARLEY_DEV_TIMEOUT", "100");
+        command
     }
 
     /// The value of `key` in one of the files that keep what the system was started with.
@@ -183,13 +294,18 @@ impl Dev {
     }
 }
 
-async fn ask_ready(api: &Api) -> client::Result<client::Answer> {
-    api.raw(Method::GET, "/health/ready", http::HeaderMap::new(), "")
-        .await
+/// Where one of the scripts that start and stop a system is.
+pub(super) fn script(name: &str) -> String {
+    format!("{}/../../deploy/dev/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-fn is_well(ready: &[u8]) -> bool {
-    let ready: serde_json::Value = serde_json::from_slice(ready).unwrap_or_default();
+/// What a process says of its readiness; the public port says less.
+async fn ask_ready(api: &Api) -> client::Result<Value> {
+    let asked = api.raw(Method::GET, "/health/ready", http::HeaderMap::new(), "");
+    Ok(serde_json::from_slice(&asked.await?.body).unwrap_or_default())
+}
+
+fn is_well(ready: &Value) -> bool {
     ready["Ready"] == true && ready["Degraded"] == serde_json::json!({})
 }
 
@@ -247,6 +363,12 @@ impl ExtraGateway {
         Self::launch(dev, vec![other], Some(hosts.to_owned())).await
     }
 
+    /// As [`ExtraGateway::start`], reading a bus on which nobody writes.
+    pub(crate) async fn start_deaf(dev: &Dev, other: &LoneKafka) -> Self {
+        let other = ("PARLEY_GATEWAY__KAFKA__BROKERS", other.dev.kafka_address());
+        Self::launch(dev, vec![other], None).await
+    }
+
     async fn launch(
         dev: &Dev,
         others: Vec<(&'static str, String)>,
@@ -259,7 +381,7 @@ impl ExtraGateway {
             ("SERVICE_TOKEN", dev.kept("secrets", "SERVICE_TOKEN")),
             ("PARLEY_GATEWAY__HTTP__LISTEN", address.clone()),
             ("PARLEY_GATEWAY__ADMIN__LISTEN", admin.clone()),
-            ("PARLEY_GATEWAY__KAFKA__BROKERS", local(dev.port(29092))),
+            ("PARLEY_GATEWAY__KAFKA__BROKERS", dev.kafka_address()),
             ("PARLEY_GATEWAY__SERVICES__USER", local(dev.port(9101))),
             ("PARLEY_GATEWAY__SERVICES__SESSION", dev.session_address()),
             ("PARLEY_GATEWAY__SERVICES__ROOMS", local(dev.port(9103))),
@@ -268,7 +390,7 @@ impl ExtraGateway {
         ];
         // What comes later counts.
         environment.extend(others);
-        let binary = PathBuf::from(dev.kept("settings", "BIN_DIR")).join("gateway");
+        let binary = dev.binaries().join("gateway");
         let log = dev
             .folder
             .join("log")
@@ -325,7 +447,7 @@ impl ExtraGateway {
                 again.tick().await;
                 if ask_ready(&public)
                     .await
-                    .is_ok_and(|answer| answer.status == 200)
+                    .is_ok_and(|ready| ready["Ready"] == true)
                 {
                     return;
                 }

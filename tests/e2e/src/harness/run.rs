@@ -68,9 +68,17 @@ pub(crate) fn run_distributed<F: Future<Output = ()>>(scenario: impl FnOnce(Worl
 
 #[cfg(feature = "distributed")]
 pub(crate) fn run_alone<F: Future<Output = ()>>(scenario: impl FnOnce(World) -> F) {
+    run_alone_for(PATIENCE * 2, scenario);
+}
+
+#[cfg(feature = "distributed")]
+pub(crate) fn run_alone_for<F: Future<Output = ()>>(
+    patience: Duration,
+    scenario: impl FnOnce(World) -> F,
+) {
     runtime().block_on(async {
         let _alone = DISRUPTION.write().await;
-        within(PATIENCE * 2, scenario(World::distributed())).await;
+        within(patience, scenario(World::distributed())).await;
     });
 }
 

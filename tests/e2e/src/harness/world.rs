@@ -30,6 +30,8 @@ enum Place {
     SharedDistributed,
     #[cfg(feature = "distributed")]
     OwnGateway(Box<ExtraGateway>),
+    #[cfg(feature = "distributed")]
+    OwnDistributed,
 }
 
 impl World {
@@ -63,6 +65,16 @@ impl World {
         }
     }
 
+    /// A distributed system with these gateways that is the scenario's own.
+    #[cfg(feature = "distributed")]
+    pub(crate) fn own_distributed(gateways: &[String]) -> Self {
+        let api = |address: &String| Api::new(address).unwrap();
+        Self {
+            gateways: gateways.iter().map(api).collect(),
+            place: Place::OwnDistributed,
+        }
+    }
+
     /// A system for this scenario alone, which it may restart. Embedded: one with an
     /// empty data directory; distributed: one more gateway.
     pub(crate) async fn own(&self, limits: bool) -> Self {
@@ -79,6 +91,8 @@ impl World {
                     place: Place::OwnGateway(Box::new(gateway)),
                 }
             }
+            #[cfg(feature = "distributed")]
+            Place::OwnDistributed => panic!("it is the scenario's own already"),
         }
     }
 
@@ -200,6 +214,8 @@ impl World {
             Place::OwnEmbedded { data, .. } => data.path().join("jwt-secret"),
             #[cfg(feature = "distributed")]
             Place::SharedDistributed | Place::OwnGateway(_) => Dev::from_env().secrets_file(),
+            #[cfg(feature = "distributed")]
+            Place::OwnDistributed => panic!("its state is with who started it"),
         }
     }
 }

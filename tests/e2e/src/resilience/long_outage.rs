@@ -1,0 +1,286 @@
+//! A long outage of Kafka under a steady load: delivery goes on, memory does not grow, and
+//! what comes after it is live at once, whatever was written meanwhile.
+//!
+//! It is small enough for every run of the tests. As promised, ten minutes at 5,000
+//! messages a second, it is run on release binaries:
+//!
+//! ```text
+//! cargo build --release --workspace --features distributed,servers --bins
+//! deploy/dev/up --no-limits --gateways 2 --message 2
+//! PARLEY_TEST_OUTAGE_SECONDS=600 PARLEY_TEST_OUTAGE_RATE=5000 \
+//! PARLEY_TEST_DEV_DIR=$PWD/.dev PARLEY_TEST_GATEWAYS=http://127.0.0.1:8080,http://127.0.0.1:8081 \
+//! cargo test --release -p e2e --features distributed -- --nocapture after_a_long_outage
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use client::Api;
+use client::wire::frame::ServerFrame;
+use client::wire::{RoomId, Seq};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::harness::World;
+use crate::harness::distributed::Dev;
+
+/// Rooms that are written in, each of them read at the other gateway.
+const ROOMS: usize = 10;
+/// Who writes in a room, each with one message under way.
+const LANES: usize = 8;
+/// How long it runs before the outage, and how long after it.
+const BEFORE: Duration = Duration::from_secs(5);
+const AFTER: Duration = Duration::from_secs(15);
+/// How late an event may come in the outage.
+const LATE: Duration = Duration::from_secs(2);
+/// How soon delivery is live when Kafka is back.
+const CURRENT: Duration = Duration::from_secs(5);
+/// An event that comes sooner did not wait for heads to be asked for.
+const LIVE: Duration = Duration::from_millis(250);
+/// What a process may have more in memory in the outage than before, in KiB.
+const GROWTH: u64 = 64 << 10;
+/// A room further behind is not published again, but pointed at.
+const POINTED_AT: u64 = 1_000;
+const PROCESSES: [&str; 4] = ["gateway-1", "gateway-2", "message-1", "message-2"];
+
+/// What the scenario is told: by default what debug binaries can do, for a short time.
+struct Size {
+    outage: Duration,
+    /// Messages a second.
+    rate: u32,
+    patience: Duration,
+}
+
+impl Size {
+    fn from_env() -> Self {
+        let number = |name: &str, usual: u32| {
+            std::env::var(name).map_or(usual, |text| text.parse().unwrap())
+        };
+        let seconds = number("PARLEY_TEST_OUTAGE_SECONDS", 20);
+        let outage = Duration::from_secs(seconds.into());
+        Self {
+            outage,
+            rate: number("PARLEY_TEST_OUTAGE_RATE", 600),
+            patience: outage + Duration::from_mins(4),
+        }
+    }
+}
+
+/// What arrived in one second.
+#[derive(Default, Clone, Copy)]
+struct Second {
+    arrived: u64,
+    /// Of those, later than [`LIVE`].
+    late: u64,
+    latest: Duration,
+}
+
+/// Seconds since the beginning, by their number.
+type Seconds = BTreeMap<u64, Second>;
+
+/// Writes at its share of the rate until it is told to stop; the text is when it was said.
+async fn write(
+    api: Api,
+    room: RoomId,
+    every: Duration,
+    began: Instant,
+    stopped: watch::Receiver<bool>,
+    said: Arc<AtomicU64>,
+) {
+    let mut socket = api.connect().await.unwrap();
+    // Others write already, and a busy machine may say no.
+    while let Err(error) = socket.subscribe(room, None).await {
+        assert!(error.refusal().is_some(), "{error:?}");
+    }
+    let mut tick = interval(every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    while !*stopped.borrow() {
+        tick.tick().await;
+        let text = began.elapsed().as_micros().to_string();
+        match socket.say_in(Some(room), &text, None).await {
+            Ok(_) => drop(said.fetch_add(1, Ordering::Relaxed)),
+            // More than the machine can take in is refused.
+            Err(error) => assert!(error.refusal().is_some(), "{error:?}"),
+        }
+        while socket.next_within(Duration::ZERO).await.is_ok() {}
+    }
+}
+
+/// Reads up to the end that it is told of; every event has to follow the one before.
+async fn read(
+    api: Api,
+    room: RoomId,
+    began: Instant,
+    mut end: watch::Receiver<Option<Seq>>,
+    ready: watch::Sender<usize>,
+) -> Seconds {
+    let mut socket = api.connect().await.unwrap();
+    let mut last = socket.subscribe(room, None).await.unwrap().seq.unwrap();
+    ready.send_modify(|count| *count += 1);
+    let mut seconds = Seconds::new();
+    while end.borrow_and_update().is_none_or(|end| last < end) {
+        match socket.next_within(Duration::from_millis(500)).await {
+            Ok(ServerFrame::Event(event)) => {
+                assert_eq!(event.seq, last.next(), "in room {room}");
+                last = event.seq;
+                let now = began.elapsed();
+                let said = Duration::from_micros(event.text.parse().unwrap());
+                let late = now - said;
+                let second = seconds.entry(now.as_secs()).or_default();
+                second.arrived += 1;
+                second.late += u64::from(late > LIVE);
+                second.latest = second.latest.max(late);
+            }
+            Ok(frame) => panic!("{frame:?}"),
+            Err(client::Error::Deadline) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    seconds
+}
+
+/// The most that each process had in memory, looked at every second.
+async fn highest(dev: &Dev, lasts: Duration) -> [u64; PROCESSES.len()] {
+    let mut highest = [0; PROCESSES.len()];
+    let until = Instant::now() + lasts;
+    let mut tick = interval(Duration::from_secs(1));
+    while Instant::now() < until {
+        tick.tick().await;
+        for (high, name) in highest.iter_mut().zip(PROCESSES) {
+            *high = dev.memory(name).max(*high);
+        }
+    }
+    highest
+}
+
+fn over(seconds: &Seconds, from: Duration, to: Duration) -> Second {
+    let range = seconds.range(from.as_secs()..to.as_secs());
+    range.fold(Second::default(), |sum, (_, it)| Second {
+        arrived: sum.arrived + it.arrived,
+        late: sum.late + it.late,
+        latest: sum.latest.max(it.latest),
+    })
+}
+
+async fn after_a_long_outage_delivery_is_live_at_once(world: World) {
+    let (dev, size) = (Dev::from_env(), Size::from_env());
+    let (ann, bob) = world.two_users().await;
+    let began = Instant::now();
+    let (stop, stopped) = watch::channel(false);
+    let (ready, mut are_ready) = watch::channel(0);
+    let said = Arc::new(AtomicU64::new(0));
+    let (mut writers, mut readers) = (JoinSet::new(), JoinSet::new());
+    let mut rooms = Vec::new();
+    for _ in 0..ROOMS {
+        let room = ann.room_with(&[&bob]).await;
+        let (tell_end, end) = watch::channel(None);
+        readers.spawn(read(bob.api_at(1).clone(), room, began, end, ready.clone()));
+        rooms.push((room, tell_end));
+    }
+    are_ready.wait_for(|count| *count == ROOMS).await.unwrap();
+    let lanes = u32::try_from(ROOMS * LANES).unwrap();
+    for (room, _) in rooms.iter().cycle().take(ROOMS * LANES) {
+        let api = ann.api_at(0).clone();
+        let every = Duration::from_secs(1) * lanes / size.rate;
+        writers.spawn(write(
+            api,
+            *room,
+            every,
+            began,
+            stopped.clone(),
+            Arc::clone(&said),
+        ));
+    }
+
+    let before = highest(&dev, BEFORE).await;
+    dev.down("kafka").await;
+    let (down_at, had) = (began.elapsed(), said.load(Ordering::Relaxed));
+    let during = highest(&dev, size.outage).await;
+    dev.up("kafka").await;
+    let (up_at, written) = (began.elapsed(), said.load(Ordering::Relaxed) - had);
+    let after = highest(&dev, AFTER).await;
+    stop.send_replace(true);
+    while let Some(ended) = writers.join_next().await {
+        ended.unwrap();
+    }
+    let ended_at = began.elapsed();
+    for (room, tell_end) in &rooms {
+        let newest = &ann.api().messages(*room, None, 1).await.unwrap()[0];
+        tell_end.send_replace(Some(newest.id));
+    }
+    let mut seconds = Seconds::new();
+    let reading = async {
+        while let Some(read) = readers.join_next().await {
+            for (number, it) in read.unwrap() {
+                let sum = seconds.entry(number).or_default();
+                sum.arrived += it.arrived;
+                sum.late += it.late;
+                sum.latest = sum.latest.max(it.latest);
+            }
+        }
+    };
+    timeout(Duration::from_secs(30), reading)
+        .await
+        .expect("all of it, to the end");
+
+    let outage = over(&seconds, down_at, up_at);
+    let back = over(&seconds, up_at + CURRENT + Duration::from_secs(1), ended_at);
+    let current = (up_at.as_secs()..ended_at.as_secs()).find(|number| {
+        seconds
+            .get(number)
+            .is_some_and(|it| it.late * 20 < it.arrived)
+    });
+    let current = current.map(|number| number.saturating_sub(up_at.as_secs()));
+    println!(
+        "{written} messages written in an outage of {:?}, {:.0} a second; {:?} late at most, \
+         {:?} five seconds after it; live in the second {current:?} after it",
+        up_at - down_at,
+        f64::from(u32::try_from(written).unwrap()) / (up_at - down_at).as_secs_f64(),
+        outage.latest,
+        back.latest,
+    );
+    for (index, name) in PROCESSES.iter().enumerate() {
+        println!(
+            "{name}: {} KiB before, {} in it, {} after",
+            before[index], during[index], after[index]
+        );
+    }
+    let each = written / u64::try_from(ROOMS).unwrap();
+    assert!(each > POINTED_AT, "{each} in a room are too few to tell");
+    assert!(outage.latest <= LATE, "{:?} late", outage.latest);
+    assert!(
+        back.arrived > 0 && back.latest <= LATE,
+        "{:?} late",
+        back.latest
+    );
+    assert!(
+        back.late * 20 < back.arrived,
+        "{} of {} were late",
+        back.late,
+        back.arrived
+    );
+    for (index, name) in PROCESSES.iter().enumerate() {
+        let most = before[index] + GROWTH;
+        assert!(
+            during[index] <= most && after[index] <= most,
+            "{name} grows"
+        );
+    }
+    dev.well_again().await;
+}
+
+mod distributed {
+    use super::Size;
+
+    #[test]
+    fn after_a_long_outage_delivery_is_live_at_once() {
+        let patience = Size::from_env().patience;
+        crate::harness::run_alone_for(
+            patience,
+            super::after_a_long_outage_delivery_is_live_at_once,
+        );
+    }
+}
