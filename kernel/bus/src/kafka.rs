@@ -149,13 +149,11 @@ impl KafkaBus {
     /// Waits for a publish; when that takes long, says so before it has failed.
     async fn watched<T>(&self, delivery: impl Future<Output = T>) -> T {
         let mut delivery = pin!(delivery);
-        match tokio::time::timeout(SLOW, &mut delivery).await {
-            Ok(delivered) => delivered,
-            Err(_) => {
-                self.healthy.store(false, Ordering::Relaxed);
-                delivery.await
-            }
+        if let Ok(delivered) = tokio::time::timeout(SLOW, &mut delivery).await {
+            return delivered;
         }
+        self.healthy.store(false, Ordering::Relaxed);
+        delivery.await
     }
 
     async fn make_topic(&self, partitions: i32, replication: i32) -> Result<(), BusError> {

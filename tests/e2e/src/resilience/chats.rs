@@ -147,9 +147,9 @@ async fn write(
         let number = acked.len();
         let star = if number % 5 == 0 { " *" } else { "" };
         let text = format!("{name} {number}{star}");
-        let asked = Instant::now();
+        let began = Instant::now();
         let sent = chat.send(room, &text).await.expect("no error");
-        longest = longest.max(asked.elapsed());
+        longest = longest.max(began.elapsed());
         acked.push((sent, text));
         count.send_replace(acked.len());
     }

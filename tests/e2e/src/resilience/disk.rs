@@ -89,9 +89,9 @@ disruptive_scenarios! {
         let mut number = acked.len();
         // What there is of space in the files themselves is used up first.
         while refused_since.is_none_or(|since: Instant| since.elapsed() < FULL) {
-            let (text, asked) = (text(number), Instant::now());
+            let (text, began) = (text(number), Instant::now());
             let said = anns.socket.say_in(None, &text, Some(&number.to_string())).await;
-            slowest = slowest.max(asked.elapsed());
+            slowest = slowest.max(began.elapsed());
             match said {
                 Ok(sent) => acked.push((sent.message_id, text)),
                 Err(error) => {

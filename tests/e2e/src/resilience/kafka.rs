@@ -128,7 +128,7 @@ async fn message_service_is_cut_off(act: fn(Link) -> Act) {
         .during(async {
             let noticed = async {
                 for name in ["message-1", "message-2"] {
-                    own.dev().says(name, |it| lacks_kafka(it)).await;
+                    own.dev().says(name, lacks_kafka).await;
                 }
                 own.dev().says("gateway-2", |it| !lacks_kafka(it)).await;
             };

@@ -24,8 +24,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::harness::World;
 use crate::harness::distributed::Dev;
+use crate::harness::{User, World};
 
 /// Rooms that are written in, each of them read at the other gateway.
 const ROOMS: usize = 10;
@@ -70,7 +70,7 @@ impl Size {
 }
 
 /// What arrived in one second.
-#[derive(Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Second {
     arrived: u64,
     /// Of those, later than [`LIVE`].
@@ -78,17 +78,32 @@ struct Second {
     latest: Duration,
 }
 
+impl Second {
+    fn and(self, other: Self) -> Self {
+        Self {
+            arrived: self.arrived + other.arrived,
+            late: self.late + other.late,
+            latest: self.latest.max(other.latest),
+        }
+    }
+}
+
 /// Seconds since the beginning, by their number.
 type Seconds = BTreeMap<u64, Second>;
+
+/// How often a writer writes, and since when.
+struct Pace {
+    every: Duration,
+    began: Instant,
+}
 
 /// Writes at its share of the rate until it is told to stop; the text is when it was said.
 async fn write(
     api: Api,
     room: RoomId,
-    every: Duration,
-    began: Instant,
+    Pace { every, began }: Pace,
     stopped: watch::Receiver<bool>,
-    said: Arc<AtomicU64>,
+    counts: Arc<Counts>,
 ) {
     let mut socket = api.connect().await.unwrap();
     // Others write already, and a busy machine may say no.
@@ -101,10 +116,13 @@ async fn write(
         tick.tick().await;
         let text = began.elapsed().as_micros().to_string();
         match socket.say_in(Some(room), &text, None).await {
-            Ok(_) => drop(said.fetch_add(1, Ordering::Relaxed)),
+            Ok(_) => counts.said.fetch_add(1, Ordering::Relaxed),
             // More than the machine can take in is refused.
-            Err(error) => assert!(error.refusal().is_some(), "{error:?}"),
-        }
+            Err(error) => {
+                assert!(error.refusal().is_some(), "{error:?}");
+                counts.refused.fetch_add(1, Ordering::Relaxed)
+            }
+        };
         while socket.next_within(Duration::ZERO).await.is_ok() {}
     }
 }
@@ -128,7 +146,7 @@ async fn read(
                 last = event.seq;
                 let now = began.elapsed();
                 let said = Duration::from_micros(event.text.parse().unwrap());
-                let late = now - said;
+                let late = now.saturating_sub(said);
                 let second = seconds.entry(now.as_secs()).or_default();
                 second.arrived += 1;
                 second.late += u64::from(late > LIVE);
@@ -158,117 +176,132 @@ async fn highest(dev: &Dev, lasts: Duration) -> [u64; PROCESSES.len()] {
 
 fn over(seconds: &Seconds, from: Duration, to: Duration) -> Second {
     let range = seconds.range(from.as_secs()..to.as_secs());
-    range.fold(Second::default(), |sum, (_, it)| Second {
-        arrived: sum.arrived + it.arrived,
-        late: sum.late + it.late,
-        latest: sum.latest.max(it.latest),
-    })
+    range.fold(Second::default(), |sum, (_, it)| sum.and(*it))
+}
+
+/// Writers and readers at work.
+struct Load {
+    writers: JoinSet<()>,
+    readers: JoinSet<Seconds>,
+    /// What tells each room's reader where the end is.
+    rooms: Vec<(RoomId, watch::Sender<Option<Seq>>)>,
+    reader: User,
+    stop: watch::Sender<bool>,
+    counts: Arc<Counts>,
+    began: Instant,
+}
+
+/// What became of what was written.
+#[derive(Default)]
+struct Counts {
+    said: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Load {
+    async fn start(world: &World, rate: u32) -> Self {
+        let (ann, bob) = world.two_users().await;
+        let began = Instant::now();
+        let (stop, stopped) = watch::channel(false);
+        let (ready, mut are_ready) = watch::channel(0);
+        let counts = Arc::new(Counts::default());
+        let (mut writers, mut readers) = (JoinSet::new(), JoinSet::new());
+        let mut rooms = Vec::new();
+        for _ in 0..ROOMS {
+            let room = ann.room_with(&[&bob]).await;
+            let (tell_end, end) = watch::channel(None);
+            readers.spawn(read(bob.api_at(1).clone(), room, began, end, ready.clone()));
+            rooms.push((room, tell_end));
+        }
+        are_ready.wait_for(|count| *count == ROOMS).await.unwrap();
+        let every = Duration::from_secs(1) * u32::try_from(ROOMS * LANES).unwrap() / rate;
+        for (room, _) in rooms.iter().cycle().take(ROOMS * LANES) {
+            let pace = Pace { every, began };
+            let api = ann.api_at(0).clone();
+            let writing = write(api, *room, pace, stopped.clone(), Arc::clone(&counts));
+            writers.spawn(writing);
+        }
+        Self {
+            writers,
+            readers,
+            rooms,
+            reader: ann,
+            stop,
+            counts,
+            began,
+        }
+    }
+
+    fn said(&self) -> u64 {
+        self.counts.said.load(Ordering::Relaxed)
+    }
+
+    /// Stops writing, reads to the end, and tells what arrived when.
+    async fn end(mut self) -> Seconds {
+        self.stop.send_replace(true);
+        while let Some(ended) = self.writers.join_next().await {
+            ended.unwrap();
+        }
+        for (room, tell_end) in &self.rooms {
+            let newest = self.reader.api().messages(*room, None, 1).await.unwrap();
+            tell_end.send_replace(Some(newest[0].id));
+        }
+        let reading = self.readers.join_all();
+        let all = timeout(Duration::from_secs(30), reading).await;
+        let mut seconds = Seconds::new();
+        for (number, it) in all.expect("all of it, to the end").into_iter().flatten() {
+            let sum = seconds.entry(number).or_default();
+            *sum = sum.and(it);
+        }
+        seconds
+    }
+}
+
+/// Asserts that no process has more in memory than it had `before`, but for [`GROWTH`].
+fn is_flat(before: [u64; PROCESSES.len()], later: [[u64; PROCESSES.len()]; 2]) {
+    for (index, name) in PROCESSES.iter().enumerate() {
+        let [during, after] = later.map(|most| most[index]);
+        let before = before[index];
+        println!("{name}: {before} KiB before, {during} in it, {after} after");
+        assert!(during.max(after) <= before + GROWTH, "{name} grows");
+    }
 }
 
 async fn after_a_long_outage_delivery_is_live_at_once(world: World) {
     let (dev, size) = (Dev::from_env(), Size::from_env());
-    let (ann, bob) = world.two_users().await;
-    let began = Instant::now();
-    let (stop, stopped) = watch::channel(false);
-    let (ready, mut are_ready) = watch::channel(0);
-    let said = Arc::new(AtomicU64::new(0));
-    let (mut writers, mut readers) = (JoinSet::new(), JoinSet::new());
-    let mut rooms = Vec::new();
-    for _ in 0..ROOMS {
-        let room = ann.room_with(&[&bob]).await;
-        let (tell_end, end) = watch::channel(None);
-        readers.spawn(read(bob.api_at(1).clone(), room, began, end, ready.clone()));
-        rooms.push((room, tell_end));
-    }
-    are_ready.wait_for(|count| *count == ROOMS).await.unwrap();
-    let lanes = u32::try_from(ROOMS * LANES).unwrap();
-    for (room, _) in rooms.iter().cycle().take(ROOMS * LANES) {
-        let api = ann.api_at(0).clone();
-        let every = Duration::from_secs(1) * lanes / size.rate;
-        writers.spawn(write(
-            api,
-            *room,
-            every,
-            began,
-            stopped.clone(),
-            Arc::clone(&said),
-        ));
-    }
+    let load = Load::start(&world, size.rate).await;
+    let (began, counts) = (load.began, Arc::clone(&load.counts));
 
     let before = highest(&dev, BEFORE).await;
     dev.down("kafka").await;
-    let (down_at, had) = (began.elapsed(), said.load(Ordering::Relaxed));
+    let (down_at, had) = (began.elapsed(), load.said());
     let during = highest(&dev, size.outage).await;
     dev.up("kafka").await;
-    let (up_at, written) = (began.elapsed(), said.load(Ordering::Relaxed) - had);
+    let (up_at, written) = (began.elapsed(), load.said() - had);
     let after = highest(&dev, AFTER).await;
-    stop.send_replace(true);
-    while let Some(ended) = writers.join_next().await {
-        ended.unwrap();
-    }
     let ended_at = began.elapsed();
-    for (room, tell_end) in &rooms {
-        let newest = &ann.api().messages(*room, None, 1).await.unwrap()[0];
-        tell_end.send_replace(Some(newest.id));
-    }
-    let mut seconds = Seconds::new();
-    let reading = async {
-        while let Some(read) = readers.join_next().await {
-            for (number, it) in read.unwrap() {
-                let sum = seconds.entry(number).or_default();
-                sum.arrived += it.arrived;
-                sum.late += it.late;
-                sum.latest = sum.latest.max(it.latest);
-            }
-        }
-    };
-    timeout(Duration::from_secs(30), reading)
-        .await
-        .expect("all of it, to the end");
+    let seconds = load.end().await;
 
     let outage = over(&seconds, down_at, up_at);
     let back = over(&seconds, up_at + CURRENT + Duration::from_secs(1), ended_at);
-    let current = (up_at.as_secs()..ended_at.as_secs()).find(|number| {
-        seconds
-            .get(number)
-            .is_some_and(|it| it.late * 20 < it.arrived)
-    });
-    let current = current.map(|number| number.saturating_sub(up_at.as_secs()));
+    let mut after_it = seconds.range(up_at.as_secs()..);
+    let live = after_it.find(|(_, it)| it.late * 20 < it.arrived);
+    let live = live.map(|(number, _)| number - up_at.as_secs());
+    let lasted = up_at.saturating_sub(down_at);
     println!(
-        "{written} messages written in an outage of {:?}, {:.0} a second; {:?} late at most, \
-         {:?} five seconds after it; live in the second {current:?} after it",
-        up_at - down_at,
-        f64::from(u32::try_from(written).unwrap()) / (up_at - down_at).as_secs_f64(),
+        "{written} messages written in an outage of {lasted:?} ({} a second; {} refused in all); \
+         {:?} late at most, {:?} five seconds after it; live in second {live:?} after it",
+        written / lasted.as_secs(),
+        counts.refused.load(Ordering::Relaxed),
         outage.latest,
         back.latest,
     );
-    for (index, name) in PROCESSES.iter().enumerate() {
-        println!(
-            "{name}: {} KiB before, {} in it, {} after",
-            before[index], during[index], after[index]
-        );
-    }
-    let each = written / u64::try_from(ROOMS).unwrap();
+    is_flat(before, [during, after]);
+    let each = written / ROOMS as u64;
     assert!(each > POINTED_AT, "{each} in a room are too few to tell");
-    assert!(outage.latest <= LATE, "{:?} late", outage.latest);
-    assert!(
-        back.arrived > 0 && back.latest <= LATE,
-        "{:?} late",
-        back.latest
-    );
-    assert!(
-        back.late * 20 < back.arrived,
-        "{} of {} were late",
-        back.late,
-        back.arrived
-    );
-    for (index, name) in PROCESSES.iter().enumerate() {
-        let most = before[index] + GROWTH;
-        assert!(
-            during[index] <= most && after[index] <= most,
-            "{name} grows"
-        );
-    }
+    assert!(outage.latest <= LATE, "{outage:?}");
+    assert!(back.arrived > 0 && back.latest <= LATE, "{back:?}");
+    assert!(back.late * 20 < back.arrived, "{back:?}");
     dev.well_again().await;
 }
 

@@ -67,7 +67,7 @@ disruptive_scenarios! {
                 1 => refused(carl.api().messages(room, None, 10).await, Code::PermissionDenied).code.map(drop),
                 2 => ann.api().profile().await.map(drop).ok(),
                 3 => ann.api().room(room).await.map(drop).ok(),
-                4 => Some(drop(ann.say(room, "on").await)),
+                4 => ann.api().post(room, "on", None).await.map(drop).ok(),
                 _ => ann.api().rooms().await.map(drop).ok(),
             }
             .expect("an answer");
