@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Code, Error, Nonce, RoomId, Seq};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use runtime::Call;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -27,6 +27,10 @@ use crate::ws::link::Answer;
 
 /// Frames written at once, most.
 const BURST: usize = 64;
+/// Frames read in one turn, most. A read of the socket brings many, and tokio counts reads:
+/// without turns of our own some clients in full flow would keep everything else waiting,
+/// the streams to the log included.
+const TURN: usize = 32;
 /// How long a client may take to read what was written.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long answers are waited for when the process ends: as long as a post may take.
@@ -45,6 +49,8 @@ const ROOMS: usize = 200;
 
 /// Something that takes a while, and during which nothing more is read.
 type Operation = Pin<Box<dyn Future<Output = Done> + Send>>;
+/// What a read of the socket brings; nothing, at its end.
+type Read = Option<Result<Message, SocketError>>;
 
 /// A room that the connection gets the events of.
 struct Membership {
@@ -116,8 +122,7 @@ impl<W: Wire> Connection<W> {
         let mut alarm = pin!(tokio::time::sleep_until(ping_at));
         let link = Arc::clone(&self.link);
         loop {
-            let window = self.gateway.config.websocket.window;
-            let reading = self.operation.is_none() && self.link.under_way() < window;
+            let reading = self.is_reading();
             tokio::select! {
                 biased;
                 () = lifecycle.draining().cancelled() => {
@@ -132,11 +137,7 @@ impl<W: Wire> Connection<W> {
                     // Nothing was read meanwhile, so silence says nothing.
                     self.heard_at = Instant::now();
                 }
-                message = self.socket.next(), if reading => match message {
-                    Some(Ok(message)) => self.read(message).await?,
-                    Some(Err(error)) => return Err(End::broken(&error)),
-                    None => return Ok(()),
-                },
+                message = self.socket.next(), if reading => self.read_turn(message).await?,
                 () = alarm.as_mut() => {
                     let settings = &self.gateway.config.websocket;
                     let (every, silent_after) = (settings.ping_every.0, settings.silent_after.0);
@@ -170,6 +171,32 @@ impl<W: Wire> Connection<W> {
         // An answer is in the queue before it counts as given.
         self.write_queued().await?;
         self.flush().await
+    }
+
+    /// Takes in what is there, up to a turn, before any of it is answered.
+    async fn read_turn(&mut self, first: Read) -> Result<(), End> {
+        let mut next = first;
+        for _ in 0..TURN {
+            match next {
+                Some(Ok(message)) => self.read(message).await?,
+                Some(Err(error)) => return Err(End::broken(&error)),
+                None => return Err(End::GONE),
+            }
+            if !self.is_reading() {
+                return Ok(());
+            }
+            let Some(more) = self.socket.next().now_or_never() else {
+                return Ok(());
+            };
+            next = more;
+        }
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    /// Whether more may be taken in now.
+    fn is_reading(&self) -> bool {
+        self.operation.is_none() && self.link.under_way() < self.gateway.config.websocket.window
     }
 
     async fn read(&mut self, message: Message) -> Result<(), End> {

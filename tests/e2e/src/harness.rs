@@ -7,6 +7,8 @@ mod disk;
 #[cfg(feature = "distributed")]
 pub(crate) mod distributed;
 mod embedded;
+#[cfg(feature = "distributed")]
+pub(crate) mod extra_gateway;
 mod feed;
 #[cfg(feature = "distributed")]
 pub(crate) mod next_release;

@@ -16,6 +16,7 @@ mod kafka;
 mod load;
 mod long_outage;
 mod outages;
+mod overload;
 mod redis;
 mod replicas;
 mod sessions;

@@ -1,26 +1,20 @@
-//! The distributed system that `deploy/dev/up` started on this machine: its processes,
-//! and gateways of one's own beside it.
+//! A distributed system that `deploy/dev/up` started on this machine, and its processes.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use client::{Api, Method};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::{interval, timeout};
-
-use super::own::LoneKafka;
-use super::relay::Relay;
 
 /// A system that `deploy/dev/up` started, by the folder with its state.
 pub(crate) struct Dev {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
 impl Dev {
@@ -198,14 +192,9 @@ impl Dev {
             .sum()
     }
 
-    /// What a process has in memory, in KiB.
-    pub(crate) fn memory(&self, name: &str) -> u64 {
-        let status = format!("/proc/{}/status", self.pid(name));
-        let status = std::fs::read_to_string(status).unwrap();
-        let mut lines = status.lines();
-        let resident = lines.find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let kib = resident.split_whitespace().next().unwrap();
-        kib.parse().unwrap()
+    /// See [`Memory`].
+    pub(crate) fn memory(&self, name: &str) -> Memory {
+        Memory::of(self.pid(name).parse().unwrap())
     }
 
     /// Waits until PostgreSQL takes a connection: one that starts says no to it.
@@ -256,7 +245,7 @@ impl Dev {
             .collect()
     }
 
-    fn kafka_address(&self) -> String {
+    pub(super) fn kafka_address(&self) -> String {
         format!("127.0.0.1:{}", self.port(29092))
     }
 
@@ -273,7 +262,7 @@ impl Dev {
     }
 
     /// The value of `key` in one of the files that keep what the system was started with.
-    fn kept(&self, file: &str, key: &str) -> String {
+    pub(super) fn kept(&self, file: &str, key: &str) -> String {
         let kept = std::fs::read_to_string(self.folder.join("conf").join(file)).unwrap();
         let value = kept
             .lines()
@@ -294,13 +283,35 @@ impl Dev {
     }
 }
 
+/// What a process has in memory, and the most that it had, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    pub(crate) now: u64,
+    pub(crate) most: u64,
+}
+
+impl Memory {
+    pub(super) fn of(pid: u32) -> Self {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+            1024 * kib.unwrap_or_else(|| panic!("{name} of {status}"))
+        };
+        Self {
+            now: field("VmRSS:"),
+            most: field("VmHWM:"),
+        }
+    }
+}
+
 /// Where one of the scripts that start and stop a system is.
 pub(super) fn script(name: &str) -> String {
     format!("{}/../../deploy/dev/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// What a process says of its readiness; the public port says less.
-async fn ask_ready(api: &Api) -> client::Result<Value> {
+pub(super) async fn ask_ready(api: &Api) -> client::Result<Value> {
     let asked = api.raw(Method::GET, "/health/ready", http::HeaderMap::new(), "");
     Ok(serde_json::from_slice(&asked.await?.body).unwrap_or_default())
 }
@@ -330,185 +341,7 @@ async fn run(command: &mut Command) {
     );
 }
 
-/// A gateway beside those of the system, which ends with the scenario.
-pub(crate) struct ExtraGateway {
-    address: String,
-    admin: String,
-    environment: Vec<(&'static str, String)>,
-    binary: PathBuf,
-    /// What it finds in place of /etc/hosts.
-    hosts: Option<PathBuf>,
-    log: PathBuf,
-    process: Child,
-}
-
-impl ExtraGateway {
-    /// Starts it as `deploy/dev/up` starts its own, and waits until it is ready.
-    pub(crate) async fn start(dev: &Dev, limits: bool) -> Self {
-        let other = ("PARLEY_GATEWAY__LIMITS__ENABLED", limits.to_string());
-        Self::launch(dev, vec![other], None).await
-    }
-
-    /// As [`ExtraGateway::start`], with another way to session-service.
-    pub(crate) async fn start_behind(dev: &Dev, way: &Relay) -> Self {
-        let sessions = way.address().to_string();
-        let other = ("PARLEY_GATEWAY__SERVICES__SESSION", sessions);
-        Self::launch(dev, vec![other], None).await
-    }
-
-    /// As [`ExtraGateway::start`], with message-service at `messages`, host:port, whose
-    /// host is to be found in the file `hosts`.
-    pub(crate) async fn start_with_hosts(dev: &Dev, messages: String, hosts: &Path) -> Self {
-        let other = ("PARLEY_GATEWAY__SERVICES__MESSAGE", messages);
-        Self::launch(dev, vec![other], Some(hosts.to_owned())).await
-    }
-
-    /// As [`ExtraGateway::start`], reading a bus on which nobody writes.
-    pub(crate) async fn start_deaf(dev: &Dev, other: &LoneKafka) -> Self {
-        let other = ("PARLEY_GATEWAY__KAFKA__BROKERS", other.dev.kafka_address());
-        Self::launch(dev, vec![other], None).await
-    }
-
-    async fn launch(
-        dev: &Dev,
-        others: Vec<(&'static str, String)>,
-        hosts: Option<PathBuf>,
-    ) -> Self {
-        let local = |port: u16| format!("127.0.0.1:{port}");
-        let messages = dev.message_addresses();
-        let (address, admin) = (local(free_port()), local(free_port()));
-        let mut environment = vec![
-            ("SERVICE_TOKEN", dev.kept("secrets", "SERVICE_TOKEN")),
-            ("PARLEY_GATEWAY__HTTP__LISTEN", address.clone()),
-            ("PARLEY_GATEWAY__ADMIN__LISTEN", admin.clone()),
-            ("PARLEY_GATEWAY__KAFKA__BROKERS", dev.kafka_address()),
-            ("PARLEY_GATEWAY__SERVICES__USER", local(dev.port(9101))),
-            ("PARLEY_GATEWAY__SERVICES__SESSION", dev.session_address()),
-            ("PARLEY_GATEWAY__SERVICES__ROOMS", local(dev.port(9103))),
-            ("PARLEY_GATEWAY__SERVICES__MESSAGE", messages.join(",")),
-            ("PARLEY_GATEWAY__LIMITS__ENABLED", false.to_string()),
-        ];
-        // What comes later counts.
-        environment.extend(others);
-        let binary = dev.binaries().join("gateway");
-        let log = dev
-            .folder
-            .join("log")
-            .join(format!("gateway-{address}.log"));
-        let process = spawn(&binary, &environment, hosts.as_deref(), &log);
-        let mut gateway = Self {
-            address,
-            admin,
-            environment,
-            binary,
-            hosts,
-            log,
-            process,
-        };
-        gateway.ready().await;
-        gateway
-    }
-
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
-
-    /// The memory that it has, and the most that it had, in bytes.
-    pub(crate) fn memory(&self) -> (u64, u64) {
-        let pid = self.process.id().expect("a process that runs");
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-            1024 * kib.unwrap_or_else(|| panic!("{name} of {status}"))
-        };
-        (field("VmRSS:"), field("VmHWM:"))
-    }
-
-    /// Kills it and starts it again.
-    pub(crate) async fn restart(&mut self) {
-        self.process.kill().await.unwrap();
-        self.process = spawn(
-            &self.binary,
-            &self.environment,
-            self.hosts.as_deref(),
-            &self.log,
-        );
-        self.ready().await;
-    }
-
-    async fn ready(&mut self) {
-        let public = Api::new(&format!("http://{}", self.address)).unwrap();
-        let admin = Api::new(&format!("http://{}", self.admin)).unwrap();
-        let asking = async {
-            // The process has no other way to tell.
-            let mut again = interval(Duration::from_millis(50));
-            loop {
-                again.tick().await;
-                if ask_ready(&public)
-                    .await
-                    .is_ok_and(|ready| ready["Ready"] == true)
-                {
-                    return;
-                }
-            }
-        };
-        if timeout(Duration::from_secs(30), asking).await.is_err() {
-            let ended = self.process.try_wait();
-            panic!("not ready: {:?}, ended: {ended:?}", ask_ready(&admin).await);
-        }
-    }
-}
-
-/// Whether a process may be given another /etc/hosts than its own here.
-pub(crate) async fn may_have_hosts() -> bool {
-    let mut trying = with_hosts(Path::new("true"), Path::new("/dev/null"));
-    trying.status().await.is_ok_and(|status| status.success())
-}
-
-/// A command that finds the file `hosts` in place of /etc/hosts, in a file system of its own.
-fn with_hosts(binary: &Path, hosts: &Path) -> Command {
-    let mut command = Command::new("unshare");
-    let script = r#"mount --bind "$1" /etc/hosts && exec "$0""#;
-    command.args(["--mount", "sh", "-c", script]);
-    command.arg(binary).arg(hosts);
-    command
-}
-
-fn spawn(
-    binary: &Path,
-    environment: &[(&'static str, String)],
-    hosts: Option<&Path>,
-    log: &Path,
-) -> Child {
-    let mut command = match hosts {
-        Some(hosts) => with_hosts(binary, hosts),
-        None => Command::new(binary),
-    };
-    command
-        .envs(environment.iter().cloned())
-        .stdin(Stdio::null())
-        .stdout(appended(log))
-        .stderr(appended(log))
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
-}
-
-fn appended(log: &Path) -> Stdio {
+pub(super) fn appended(log: &Path) -> Stdio {
     let file = File::options().append(true).create(true).open(log);
     file.unwrap().into()
-}
-
-/// A port below those that the kernel gives to outgoing connections, so that it is still
-/// free when the gateway comes back to it.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(21_000);
-    loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
-        assert!(port < 25_000, "no free port");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }

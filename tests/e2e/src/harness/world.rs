@@ -9,8 +9,9 @@ use tokio::time::{interval, timeout};
 
 use super::User;
 #[cfg(feature = "distributed")]
-use super::distributed::{Dev, ExtraGateway};
+use super::distributed::Dev;
 use super::embedded::{self, Embedded};
+use super::extra_gateway::ExtraGateway;
 
 /// The system a scenario runs against.
 pub(crate) struct World {

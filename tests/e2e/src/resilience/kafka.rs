@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::harness::distributed::{Dev, ExtraGateway};
+use crate::harness::distributed::Dev;
+use crate::harness::extra_gateway::ExtraGateway;
 use crate::harness::own::{LoneKafka, OwnSystem};
 use crate::harness::{Feed, World};
 

@@ -60,27 +60,39 @@ async fn rooms_of(ann: &User, bob: &User) -> Vec<RoomId> {
     making.join_all().await.concat()
 }
 
-/// Follows rooms on one connection and tells how late the latest event of it came.
-async fn follow(api: Api, rooms: Vec<RoomId>, clocks: Clocks, until: Instant) -> Duration {
-    let mut socket = api.connect().await.unwrap();
-    let mut last = HashMap::new();
-    for room in rooms {
-        last.insert(room, subscribe(&mut socket, room).await);
-    }
-    let mut latest = Duration::ZERO;
-    while let Some(left) = until.checked_duration_since(Instant::now()) {
-        match timeout(left, socket.next_within(left)).await {
-            Ok(Ok(ServerFrame::Event(event))) => {
-                let before = last.insert(event.room, event.seq).unwrap();
-                assert_eq!(event.seq, before.next(), "in room {}", event.room);
-                latest = latest.max(clocks.came(event.room, event.seq));
-            }
-            Ok(Ok(frame)) => panic!("{frame:?}"),
-            Ok(Err(client::Error::Deadline)) | Err(_) => {}
-            Ok(Err(error)) => panic!("{error:?}"),
+/// A connection in many rooms.
+struct Follower {
+    socket: Socket,
+    last: HashMap<RoomId, Seq>,
+}
+
+impl Follower {
+    async fn start(api: Api, rooms: Vec<RoomId>) -> Self {
+        let mut socket = api.connect().await.unwrap();
+        let mut last = HashMap::new();
+        for room in rooms {
+            last.insert(room, subscribe(&mut socket, room).await);
         }
+        Self { socket, last }
     }
-    latest
+
+    /// Tells how late the latest event of its rooms came.
+    async fn follow(mut self, clocks: Clocks, until: Instant) -> Duration {
+        let mut latest = Duration::ZERO;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            match timeout(left, self.socket.next_within(left)).await {
+                Ok(Ok(ServerFrame::Event(event))) => {
+                    let before = self.last.insert(event.room, event.seq).unwrap();
+                    assert_eq!(event.seq, before.next(), "in room {}", event.room);
+                    latest = latest.max(clocks.came(event.room, event.seq));
+                }
+                Ok(Ok(frame)) => panic!("{frame:?}"),
+                Ok(Err(client::Error::Deadline)) | Err(_) => {}
+                Ok(Err(error)) => panic!("{error:?}"),
+            }
+        }
+        latest
+    }
 }
 
 /// Subscribes, be it at the second try: so many at once may be more than can be served.
@@ -120,13 +132,20 @@ disruptive_scenarios! {
         let dev = Dev::from_env();
         let (ann, bob) = world.two_users().await;
         let rooms = rooms_of(&ann, &bob).await;
+        let mut starting = JoinSet::new();
+        for part in rooms.chunks(EACH) {
+            starting.spawn(Follower::start(bob.api_at(1).clone(), part.to_vec()));
+        }
+        let ready = starting.join_all().await;
         let clocks = Clocks::default();
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + Duration::from_secs(35);
         let (mut followers, mut writers) = (JoinSet::new(), JoinSet::new());
+        for follower in ready {
+            followers.spawn(follower.follow(clocks.clone(), until));
+        }
         for part in rooms.chunks(EACH) {
             let writer = write(ann.api().clone(), part.to_vec(), clocks.clone(), until - CURRENT);
             writers.spawn(writer);
-            followers.spawn(follow(bob.api_at(1).clone(), part.to_vec(), clocks.clone(), until));
         }
         sleep(Duration::from_secs(5)).await;
         dev.kill("kafka").await;

@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::harness::distributed::{Dev, ExtraGateway, may_have_hosts};
+use crate::harness::distributed::Dev;
+use crate::harness::extra_gateway::{ExtraGateway, may_have_hosts};
 use crate::harness::relay::Relay;
 use crate::harness::{User, World};
 

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::harness::distributed::{Dev, ExtraGateway};
+use crate::harness::distributed::Dev;
+use crate::harness::extra_gateway::ExtraGateway;
 use crate::harness::raw::{RawSocket, opcode};
 
 const MIB: u64 = 1 << 20;
@@ -35,7 +36,7 @@ disruptive_scenarios! {
         }
         let mut reader = bobs.connect().await.unwrap();
         reader.enter(room).await.unwrap();
-        let (before, _) = gateway.memory();
+        let before = gateway.memory().now;
 
         let text = "\u{1f980}".repeat(2_000);
         let mut posts = JoinSet::new();
@@ -59,7 +60,7 @@ disruptive_scenarios! {
             last = event.seq;
         }
         posts.join_all().await;
-        let (_, peak) = gateway.memory();
+        let peak = gateway.memory().most;
         println!("{} MiB before, {} MiB at most", before / MIB, peak / MIB);
         assert!(peak <= before + MORE, "{} MiB more", (peak - before) / MIB);
 

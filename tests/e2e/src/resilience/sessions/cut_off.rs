@@ -6,7 +6,8 @@ use client::Api;
 use client::wire::Code;
 use tokio::time::{Instant, sleep};
 
-use crate::harness::distributed::{Dev, ExtraGateway};
+use crate::harness::distributed::Dev;
+use crate::harness::extra_gateway::ExtraGateway;
 use crate::harness::relay::Relay;
 use crate::harness::{User, refused};
 use crate::sessions::{ends_with_4001, is_refused};
