@@ -175,22 +175,25 @@ impl<W: Wire> Connection<W> {
 
     /// Takes in what is there, up to a turn, before any of it is answered.
     async fn read_turn(&mut self, first: Read) -> Result<(), End> {
-        let mut next = first;
-        for _ in 0..TURN {
-            match next {
+        let mut next = Some(first);
+        let mut taken = 0;
+        while let Some(message) = next {
+            match message {
                 Some(Ok(message)) => self.read(message).await?,
                 Some(Err(error)) => return Err(End::broken(&error)),
                 None => return Err(End::GONE),
             }
-            if !self.is_reading() {
+            taken += 1;
+            if taken == TURN {
+                tokio::task::yield_now().await;
                 return Ok(());
             }
-            let Some(more) = self.socket.next().now_or_never() else {
-                return Ok(());
+            next = if self.is_reading() {
+                self.socket.next().now_or_never()
+            } else {
+                None
             };
-            next = more;
         }
-        tokio::task::yield_now().await;
         Ok(())
     }
 

@@ -15,6 +15,8 @@ use crate::harness::extra_gateway::ExtraGateway;
 const MIB: u64 = 1 << 20;
 /// How soon everybody is to have an answer.
 const SOON: Duration = Duration::from_secs(1);
+/// How long the last answers are waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was offered on one connection, and what came of it.
 #[derive(Default)]
@@ -83,6 +85,11 @@ impl Flood {
                 asked_at.push(now);
             }
             self.take(&mut tally, &asked_at).await;
+            let missing = asked_at.len() - tally.waits.len();
+            assert!(
+                began.elapsed() < period + PATIENCE,
+                "{missing} have no answer"
+            );
         }
         tally
     }
