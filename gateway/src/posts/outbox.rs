@@ -16,7 +16,7 @@ use super::Post;
 const CAPACITY: usize = 65_536;
 /// A replica whose oldest post has waited for so long has more than it can do: what would
 /// have to wait behind it is refused at once, so that everybody has an answer soon.
-const OVERLOADED: Duration = Duration::from_millis(700);
+const OVERLOADED: Duration = Duration::from_millis(400);
 /// Posts without an answer that are no overload, however long they wait: a replica that
 /// takes a moment to be replaced is not one.
 const FEW: usize = 512;

@@ -220,7 +220,9 @@ disruptive_scenarios! {
             waits.len(), at(50), at(99), quiet / MIB, peak / MIB, MOST / MIB,
         );
         assert!(limited > 0, "it was no overload");
-        assert!(at(99) <= SOON, "{:?}", at(99));
+        // It runs beside what it measures, and reads answers as late as it writes.
+        assert!(at(99) <= SOON + lag, "{:?}", at(99));
+        assert!(at(50) <= SOON, "{:?}", at(50));
         assert!(peak <= MOST, "{peak} bytes");
     }
 }
