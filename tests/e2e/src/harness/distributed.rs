@@ -9,8 +9,11 @@ use client::{Api, Method};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::{interval, timeout};
+
+/// How long a process may take to end: its configured grace period.
+const GRACE: Duration = Duration::from_secs(15);
 
 /// A system that `deploy/dev/up` started, by the folder with its state.
 pub(crate) struct Dev {
@@ -325,6 +328,17 @@ fn alive(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')')
         .is_some_and(|(_, fields)| !fields.trim_start().starts_with(['Z', 'X']))
+}
+
+/// Tells a process to end, and waits until it has, in good order and within [`GRACE`].
+pub(super) async fn end(process: &mut Child) {
+    let pid = process.id().expect("a process that runs").to_string();
+    run(Command::new("kill").args(["-TERM", &pid])).await;
+    let ended = timeout(GRACE, process.wait())
+        .await
+        .expect("an end in time");
+    let status = ended.unwrap();
+    assert!(status.success(), "{status}");
 }
 
 async fn run(command: &mut Command) {

@@ -10,7 +10,7 @@ use client::Api;
 use tokio::process::{Child, Command};
 use tokio::time::{interval, timeout};
 
-use super::distributed::{Dev, Memory, appended, ask_ready};
+use super::distributed::{Dev, Memory, appended, ask_ready, end};
 use super::own::LoneKafka;
 use super::relay::Relay;
 
@@ -100,6 +100,11 @@ impl ExtraGateway {
     /// See [`Memory`].
     pub(crate) fn memory(&self) -> Memory {
         Memory::of(self.process.id().expect("a process that runs"))
+    }
+
+    /// Ends it in good order.
+    pub(crate) async fn end(mut self) {
+        end(&mut self.process).await;
     }
 
     /// Kills it and starts it again.

@@ -1,15 +1,10 @@
 //! A replica of message-service that is one release ahead (`tests/next-release`).
 
 use std::process::Stdio;
-use std::time::Duration;
 
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::process::Child;
 
-use super::distributed::Dev;
-
-/// Longer than a service takes to drain.
-const GRACE: Duration = Duration::from_secs(15);
+use super::distributed::{Dev, end};
 
 /// The next release, in the place of one of a system's replicas, which is down. It ends
 /// with the scenario.
@@ -35,11 +30,6 @@ impl NextRelease {
 
     /// Ends it in good order.
     pub(crate) async fn end(mut self) {
-        let pid = self.0.id().expect("a process that runs").to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status().await;
-        assert!(told.unwrap().success());
-        let ended = timeout(GRACE, self.0.wait()).await.expect("an end in time");
-        let status = ended.unwrap();
-        assert!(status.success(), "{status}");
+        end(&mut self.0).await;
     }
 }

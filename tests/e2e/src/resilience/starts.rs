@@ -1,10 +1,17 @@
 //! A system whose parts come in any order: who is there says what it waits for, and goes
-//! to work when that has come.
+//! to work when that has come. And parts that are told to end, and do so in good order.
 
 use std::time::Duration;
 
+use client::Api;
+use client::wire::Seq;
+use client::wire::frame::{EventKind, ServerFrame};
+use serde_json::json;
 use tokio::time::{Instant, timeout};
 
+use crate::harness::Feed;
+use crate::harness::distributed::Dev;
+use crate::harness::extra_gateway::ExtraGateway;
 use crate::harness::own::OwnSystem;
 
 /// How soon who waited for a part goes on with it.
@@ -64,5 +71,36 @@ disruptive_scenarios! {
         anns.say("with all").await;
         bobs.hears("with all").await;
         println!("all were ready {joined:?} after PostgreSQL was");
+    }
+
+    async fn a_gateway_that_is_told_to_end_finishes_says_1001_and_exits_with_0(world: World) {
+        let gateway = ExtraGateway::start(&Dev::from_env(), false).await;
+        let ann = world.user().await;
+        let room = ann.room().await;
+        let api = Api::new(&format!("http://{}", gateway.address())).unwrap();
+        let api = api.with_token(ann.token());
+        let mut socket = api.connect().await.unwrap();
+        let entered = socket.enter(room).await.unwrap();
+        let mut busy = Feed::new(socket, entered);
+        for number in 0..200 {
+            busy.send(json!({ "Type": "message", "Text": number.to_string() })).await;
+        }
+        gateway.end().await;
+        let mut told = 0;
+        let end = loop {
+            match busy.socket.next().await {
+                Ok(ServerFrame::Sent(_)) => told += 1,
+                Ok(_) => {}
+                Err(end) => break end,
+            }
+        };
+        assert!(matches!(end, client::Error::Closed { code: Some(1001), .. }), "{end:?}");
+        // What was written, its author was told of.
+        let log = ann.api().events(room, Seq::START, None, 1_000).await.unwrap();
+        let written = log.events.iter().filter(|event| {
+            matches!(event, ServerFrame::Event(event) if event.kind == EventKind::Message)
+        });
+        assert_eq!(written.count(), told);
+        api.connect().await.expect_err("nobody listens any more");
     }
 }
