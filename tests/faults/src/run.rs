@@ -16,6 +16,8 @@ use crate::rig::{self, Needs, Rig, Settings};
 
 /// How long the system may take to go on by itself after a fault.
 const RECOVERY: Duration = Duration::from_mins(1);
+/// Violations of a checkpoint that are told at once, most; the evidence has all of them.
+const TOLD: usize = 10;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -126,6 +128,9 @@ impl<S: Fn(&str)> Run<'_, S> {
         // What a checkpoint asks is no fault's business.
         goes_on &= self.is_ready(Needs::Whole).await?;
         let checked = load.check().await?;
+        for violation in checked.violations.iter().take(TOLD) {
+            (self.say)(&format!("{violation:?}"));
+        }
         self.report.add(checked);
         (self.say)(&self.report.line(self.shared.now(), began));
         Ok(goes_on)
