@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::RoomId;
+use base::{Error, RoomId};
 use runtime::ReplicaId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -21,12 +21,28 @@ const OVERLOADED: Duration = Duration::from_millis(400);
 /// takes a moment to be replaced is not one.
 const FEW: usize = 512;
 
+/// What a replica may take from its last look at the clock until a post is written: a
+/// transaction that stands still for longer is ended by the database.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
 /// A post with its number: ascending in the order posts were taken in.
 pub(super) struct Job {
     pub(super) id: u64,
     pub(super) post: Post,
     pub(super) taken_at: Instant,
     pub(super) deadline: Instant,
+    /// How often it was sent to a replica.
+    tries: u32,
+}
+
+impl Job {
+    /// When a replica must not begin to write it any more, so that it is certain at the
+    /// deadline what became of it.
+    pub(super) fn last_look(&self) -> Instant {
+        self.deadline
+            .checked_sub(LAST_LOOK)
+            .unwrap_or(self.deadline)
+    }
 }
 
 #[derive(Default)]
@@ -54,11 +70,16 @@ struct Lane {
     count: usize,
 }
 
+/// A post, and why it was not written.
+pub(super) type Refused = (Post, Error);
+
 /// The outboxes of all replicas; one that is not known yet has an empty one.
 #[derive(Default)]
 pub(super) struct Outboxes {
     boxes: HashMap<ReplicaId, Outbox>,
     lanes: HashMap<RoomId, Lane>,
+    /// Refused, and not to be told yet.
+    held: Vec<(Job, Error)>,
     next_id: u64,
     total: usize,
 }
@@ -89,6 +110,7 @@ impl Outboxes {
             post,
             taken_at,
             deadline,
+            tries: 0,
         });
         outbox.filled.notify_one();
         Ok(())
@@ -110,7 +132,8 @@ impl Outboxes {
         let outbox = self.boxes.entry(replica).or_default();
         let count = outbox.queue.len().min(most);
         let mut sent = Vec::with_capacity(count);
-        for job in outbox.queue.drain(..count) {
+        for mut job in outbox.queue.drain(..count) {
+            job.tries += 1;
             sent.push(see(&job));
             outbox.unanswered.insert(job.id, job);
         }
@@ -127,27 +150,56 @@ impl Outboxes {
         Some(job.post)
     }
 
+    /// The post was refused: as the first, it is given back to be told so. One that was sent
+    /// elsewhere before may still be written there by a replica that stands still, to whom
+    /// the author belongs when it goes on; so its author is told when that cannot be any more.
+    pub(super) fn refused(&mut self, replica: ReplicaId, id: u64, why: Error) -> Option<Refused> {
+        let job = self.boxes.get_mut(&replica)?.unanswered.remove(&id)?;
+        self.release(job.post.room);
+        if job.tries > 1 {
+            self.held.push((job, why));
+            return None;
+        }
+        self.total -= 1;
+        Some((job.post, why))
+    }
+
+    /// Refusals that can be told by now.
+    pub(super) fn certain(&mut self, now: Instant) -> Vec<Refused> {
+        let certain: Vec<_> = self
+            .held
+            .extract_if(.., |(job, _)| job.deadline <= now)
+            .map(|(job, why)| (job.post, why))
+            .collect();
+        self.total -= certain.len();
+        certain
+    }
+
     /// Posts that have been waited for too long; they are given up, and with them what
     /// their authors posted to the same rooms since: it would come before them when they
     /// are tried again.
     pub(super) fn expired(&mut self, replica: ReplicaId, now: Instant) -> Vec<Post> {
         let outbox = self.boxes.entry(replica).or_default();
-        let mut waiting = outbox.unanswered.values().chain(&outbox.queue);
-        if !waiting.any(|job| job.deadline <= now) {
+        let unanswered = |job: &Job| job.deadline <= now;
+        // No replica would write it any more.
+        let unsent = |job: &Job| job.last_look() <= now;
+        if !outbox.unanswered.values().any(unanswered) && !outbox.queue.iter().any(unsent) {
             return Vec::new();
         }
         let mut authors = HashSet::new();
-        let mut give_up = |job: &Job| {
+        let mut give_up = |job: &Job, is_late: bool| {
             let author = (job.post.room, job.post.uid);
-            if job.deadline <= now {
+            if is_late {
                 authors.insert(author);
             }
             authors.contains(&author)
         };
-        let unanswered = outbox.unanswered.extract_if(.., |_, job| give_up(job));
+        let unanswered = outbox
+            .unanswered
+            .extract_if(.., |_, job| give_up(job, unanswered(job)));
         let mut late: Vec<Job> = unanswered.map(|(_, job)| job).collect();
         for job in std::mem::take(&mut outbox.queue) {
-            if give_up(&job) {
+            if give_up(&job, unsent(&job)) {
                 late.push(job);
             } else {
                 outbox.queue.push_back(job);
@@ -200,6 +252,11 @@ impl Outboxes {
 
     fn finish(&mut self, room: RoomId) {
         self.total -= 1;
+        self.release(room);
+    }
+
+    /// One post less that keeps a room where it is.
+    fn release(&mut self, room: RoomId) {
         if let Some(lane) = self.lanes.get_mut(&room) {
             lane.count -= 1;
             if lane.count == 0 {
@@ -310,6 +367,29 @@ mod tests {
             outboxes.answered(ONE, id);
         }
         assert!(outboxes.take(post(1, "again"), LONG, || ONE).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_told_when_no_copy_can_be_written_any_more() {
+        let mut outboxes = Outboxes::default();
+        for text in ["moved", "later"] {
+            assert!(outboxes.take(post(1, text), LONG, || ONE).is_ok());
+            outboxes.send(ONE, 1, |_| ());
+            if text == "moved" {
+                outboxes.move_on(ONE, |_| ONE);
+                outboxes.send(ONE, 1, |_| ());
+            }
+        }
+        let refusal = || Error::new(base::Code::PermissionDenied, "no member");
+        assert!(outboxes.refused(ONE, 1, refusal()).is_none());
+        assert!(outboxes.refused(ONE, 2, refusal()).is_some());
+        // The room is free all the same.
+        assert!(outboxes.lanes.is_empty());
+        assert!(outboxes.certain(Instant::now()).is_empty());
+        tokio::time::advance(LONG).await;
+        let told = outboxes.certain(Instant::now());
+        assert_eq!(told[0].0.text.as_str(), "moved");
+        assert_eq!(outboxes.total, 0);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::{Error, RoomId, Seq};
 use proto::message::messages_client::MessagesClient;
 use proto::message::post_answer::Outcome;
-use proto::message::{Post as WirePost, PostAnswer, PostAnswers, PostBatch};
+use proto::message::{Post as WirePost, PostAnswer, PostAnswers, PostBatch, Sent};
 use runtime::{Replica, ReplicaId, status};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -13,8 +13,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
-use super::Posts;
 use super::outbox::Job;
+use super::{Post, Posts};
 use crate::fanout::Fanout;
 
 /// Posts in one message, most.
@@ -151,35 +151,46 @@ async fn next(answers: &mut Streaming<PostAnswers>) -> base::Result<PostAnswers>
 
 fn take(posts: &Posts, replica: ReplicaId, fanout: &Fanout, answers: Vec<PostAnswer>) {
     for PostAnswer { id, outcome } in answers {
-        // The bus brings what was given up.
-        let Some(post) = posts.outboxes().answered(replica, id) else {
-            continue;
-        };
-        match outcome {
+        let refusal = match outcome {
             Some(Outcome::Sent(sent)) => {
-                if !sent.repeat
-                    && let Some(event) = &sent.event
-                    && let Some(room) = RoomId::new(event.room_id)
-                {
-                    let (head, epoch) = (Seq(event.seq), crate::fanout::epoch_of(event.epoch));
-                    fanout.offer(room, std::slice::from_ref(event), head, epoch);
+                // The bus brings what was given up.
+                if let Some(post) = posts.outboxes().answered(replica, id) {
+                    sent_is(sent, post, fanout);
                 }
-                post.waiter.answer(Ok(sent));
+                continue;
             }
             Some(Outcome::Refusal(refusal)) => {
                 let code = tonic::Code::from_i32(refusal.code.cast_signed());
                 let code = status::from_grpc(code).unwrap_or(base::Code::Internal);
-                post.waiter.answer(Err(Error::new(code, refusal.detail)));
+                Error::new(code, refusal.detail)
             }
-            None => post
-                .waiter
-                .answer(Err(Error::internal("an answer without an outcome"))),
+            None => Error::internal("an answer without an outcome"),
+        };
+        let refused = posts.outboxes().refused(replica, id, refusal);
+        if let Some((post, why)) = refused {
+            post.waiter.answer(Err(why));
         }
     }
 }
 
+fn sent_is(sent: Sent, post: Post, fanout: &Fanout) {
+    if !sent.repeat
+        && let Some(event) = &sent.event
+        && let Some(room) = RoomId::new(event.room_id)
+    {
+        let (head, epoch) = (Seq(event.seq), crate::fanout::epoch_of(event.epoch));
+        fanout.offer(room, std::slice::from_ref(event), head, epoch);
+    }
+    post.waiter.answer(Ok(sent));
+}
+
 fn give_up_late(posts: &Posts, replica: ReplicaId) {
-    let late = posts.outboxes().expired(replica, Instant::now());
+    let now = Instant::now();
+    let refused = posts.outboxes().certain(now);
+    for (post, why) in refused {
+        post.waiter.answer(Err(why));
+    }
+    let late = posts.outboxes().expired(replica, now);
     for post in late {
         let error =
             Error::unavailable("the message may not have been written", "no answer in time");
@@ -188,7 +199,7 @@ fn give_up_late(posts: &Posts, replica: ReplicaId) {
 }
 
 fn wire(job: &Job) -> WirePost {
-    let patience = job.deadline.saturating_duration_since(Instant::now());
+    let patience = job.last_look().saturating_duration_since(Instant::now());
     WirePost {
         id: job.id,
         room_id: job.post.room.get(),

@@ -86,7 +86,7 @@ pub fn check(log: &[Event], ledger: &RoomLedger) -> Vec<Violation> {
         counted: HashMap::new(),
     };
     let members = Members::of(log);
-    log::check(log, &members, &ledger.acks, &mut found);
+    log::check(log, &members, ledger, &mut found);
     let index = log.iter().map(|event| (event.seq.get(), *event)).collect();
     for stream in &ledger.streams {
         stream::check(&index, &members, stream, &mut found);

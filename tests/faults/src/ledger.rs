@@ -172,6 +172,9 @@ pub struct RoomLedger {
     pub room: RoomId,
     /// Every acknowledgement.
     pub acks: Vec<Ack>,
+    /// Texts of messages that were refused after an earlier try had no answer: that one
+    /// may have been written, once.
+    pub doubts: Vec<u64>,
     /// Every reader.
     pub streams: Vec<Stream>,
 }

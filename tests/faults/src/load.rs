@@ -111,6 +111,8 @@ struct Progress {
 #[derive(Default)]
 struct Kept {
     acks: Vec<(RoomId, Ack)>,
+    /// See [`RoomLedger::doubts`](crate::ledger::RoomLedger::doubts).
+    doubts: Vec<(RoomId, u64)>,
     streams: Vec<(RoomId, Stream)>,
     outages: Vec<Outage>,
     catch_ups: Vec<CatchUp>,
@@ -126,6 +128,7 @@ impl Kept {
 
     fn merge(&mut self, other: Self) {
         self.acks.extend(other.acks);
+        self.doubts.extend(other.doubts);
         self.streams.extend(other.streams);
         self.outages.extend(other.outages);
         self.catch_ups.extend(other.catch_ups);

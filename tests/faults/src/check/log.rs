@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use client::wire::frame::EventKind;
 
 use super::{Found, Kind, Members};
-use crate::ledger::{Ack, Event};
+use crate::ledger::{Ack, Event, RoomLedger};
 
-pub(super) fn check(log: &[Event], members: &Members, acks: &[Ack], found: &mut Found) {
+pub(super) fn check(log: &[Event], members: &Members, ledger: &RoomLedger, found: &mut Found) {
     in_sequence(log, found);
     by_members(log, members, found);
-    as_acknowledged(log, acks, found);
-    in_order_of_sending(acks, found);
+    as_acknowledged(log, ledger, found);
+    in_order_of_sending(&ledger.acks, found);
 }
 
 /// Seq counts from 1 without a gap, and time never goes back.
@@ -48,8 +48,10 @@ fn by_members(log: &[Event], members: &Members, found: &mut Found) {
     }
 }
 
-/// What was acknowledged is there once, where and as the answer said; nothing else is.
-fn as_acknowledged(log: &[Event], acks: &[Ack], found: &mut Found) {
+/// What was acknowledged is there once, where and as the answer said; nothing else is,
+/// but what is in doubt.
+fn as_acknowledged(log: &[Event], ledger: &RoomLedger, found: &mut Found) {
+    let acks = &ledger.acks;
     let mut places: HashMap<u64, Vec<&Event>> = HashMap::new();
     let messages = log.iter().filter(|event| event.kind == EventKind::Message);
     for event in messages.clone() {
@@ -84,7 +86,8 @@ fn as_acknowledged(log: &[Event], acks: &[Ack], found: &mut Found) {
             found.add(Kind::Doubled, seqs, nonces.into_iter().collect(), words);
         }
     }
-    for event in messages.filter(|event| !told.contains_key(&event.text)) {
+    let known = |text| told.contains_key(text) || ledger.doubts.contains(text);
+    for event in messages.filter(|event| !known(&event.text)) {
         let words = format!("nobody was told of it: {event:?}");
         found.add(Kind::Unknown, vec![event.seq.get()], vec![], words);
     }

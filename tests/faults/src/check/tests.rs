@@ -40,6 +40,7 @@ fn sound(seed: u64, length: u64) -> (Vec<Event>, RoomLedger) {
     let ledger = RoomLedger {
         room: RoomId::new(9).unwrap(),
         acks: acks(&log),
+        doubts: Vec::new(),
         streams: vec![
             stream("reader", CREATOR, resumed(&log, &mut random)),
             stream("guest", GUEST, visits(&log)),
@@ -241,6 +242,28 @@ fn a_message_that_nobody_was_told_of_is_found() {
         ledger.acks.remove(3);
     });
     assert_eq!(kinds, [Kind::Unknown]);
+}
+
+#[test]
+fn what_is_in_doubt_may_be_there_but_not_twice() {
+    let kinds = planted(|_, ledger| {
+        let doubt = ledger.acks.remove(3);
+        ledger.doubts.push(doubt.text);
+    });
+    assert_eq!(kinds, []);
+    let kinds = planted(|log, ledger| {
+        let doubt = ledger.acks.remove(3);
+        ledger.doubts.push(doubt.text);
+        let again = Seq(log.len() as u64 + 1);
+        let written = log.iter().find(|event| event.text == doubt.text);
+        log.push(Event {
+            seq: again,
+            id: again,
+            ..*written.unwrap()
+        });
+        ledger.streams.clear();
+    });
+    assert!(kinds.contains(&Kind::Doubled), "{kinds:?}");
 }
 
 #[test]

@@ -202,9 +202,15 @@ fn compare(logs: &HashMap<RoomId, Vec<Event>>, kept: Kept) -> Checked {
             RoomLedger {
                 room,
                 acks,
+                doubts: Vec::new(),
                 streams,
             },
         );
+    }
+    for (room, doubt) in kept.doubts {
+        ledgers
+            .entry(room)
+            .and_modify(|ledger| ledger.doubts.push(doubt));
     }
     for (room, ack) in kept.acks {
         ledgers

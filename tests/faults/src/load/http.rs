@@ -15,7 +15,7 @@ use super::sending::{Pending, Sending, Told, outage};
 use super::users::User;
 use super::{Kept, Phase, Phases, Shared, word_for};
 use crate::check::{Kind, Violation};
-use crate::ledger::Way;
+use crate::ledger::{Way, hash};
 use crate::random::Random;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -74,7 +74,12 @@ impl Poster {
                     return Outcome::Acknowledged;
                 }
                 Err(Failure::Refused(code)) => {
-                    self.sending.drop(number);
+                    if let Some(refused) = self.sending.drop(number)
+                        && refused.tries > 1
+                    {
+                        let doubt = (refused.room, hash(&refused.text));
+                        self.kept.doubts.push(doubt);
+                    }
                     return Outcome::Refused(code);
                 }
                 Err(Failure::Passing(word)) => self.kept.meet(format!("post: {word}")),
