@@ -5,19 +5,19 @@ mod read;
 
 use std::sync::Arc;
 
-use base::{ChangeNo, Entropy, Error, MessageText, Nonce, OsEntropy, RoomId, Uid, limits};
+use base::{ChangeNo, Error, RoomId, Uid, limits};
 use bus::Bus;
 use proto::message::messages_server::Messages;
 use proto::message::{
     AppendReply, AppendRequest, Change as WireChange, EventsReply, EventsRequest, FetchReply,
     FetchRequest, HeadsReply, HeadsRequest, HistoryReply, HistoryRequest, PositionReply,
-    PositionRequest, PostBatch, SendRequest, Sent,
+    PositionRequest, PostBatch, Sent,
 };
 use runtime::status::to_status;
 use runtime::{Call, Lifecycle};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::domain::{Change, Entry, Outcome, Post};
+use crate::domain::{Change, Entry, Outcome};
 use crate::store::Store;
 use crate::writer::{Writer, refused};
 
@@ -61,25 +61,6 @@ impl MessagesGrpc {
             other => Err(Error::internal(format!("changes came out as {other:?}"))),
         }
     }
-
-    async fn send(&self, call: &Call, request: SendRequest) -> base::Result<Sent> {
-        let nonce = if request.nonce.is_empty() {
-            own_nonce()?
-        } else {
-            request.nonce
-        };
-        let post = Post {
-            room: RoomId::try_from(request.room_id)?,
-            uid: call.acting()?,
-            text: MessageText::try_from_string("Text", request.text)?,
-            nonce: Nonce::parse("Nonce", &nonce)?,
-        };
-        sent(
-            self.writer
-                .write(Entry::Post(post), call.deadline())
-                .await?,
-        )
-    }
 }
 
 /// What the author of a post is told.
@@ -110,13 +91,6 @@ fn change(change: &WireChange) -> base::Result<Change> {
     })
 }
 
-/// A nonce for a post that came without: a retry inside the system must be known.
-fn own_nonce() -> base::Result<String> {
-    let mut bytes = [0; 16];
-    OsEntropy.fill(&mut bytes).map_err(Error::internal)?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
-}
-
 fn reply<T>(outcome: base::Result<T>) -> Result<Response<T>, Status> {
     outcome
         .map(Response::new)
@@ -145,10 +119,6 @@ impl Messages for MessagesGrpc {
             bus,
             &self.lifecycle,
         )))
-    }
-
-    async fn send(&self, request: Request<SendRequest>) -> Result<Response<Sent>, Status> {
-        reply(self.send(&Call::of(&request), request.into_inner()).await)
     }
 
     async fn position(

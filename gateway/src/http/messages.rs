@@ -5,7 +5,8 @@ use axum::extract::{RawQuery, State};
 use base::{Code, Error, Nonce, RoomId, Seq, Timestamp, Uid};
 use http::{HeaderMap, HeaderName, StatusCode};
 use proto::message::messages_client::MessagesClient;
-use proto::message::{Event, HistoryRequest, Kind, Page, SendRequest};
+use proto::message::{Event, HistoryRequest, Kind, Page, Sent};
+use tokio::sync::oneshot;
 use wire::frame::EventKind;
 use wire::request::{HistoryFrom, HistoryQuery, PostMessageRequest};
 use wire::response::{Entry, Posted};
@@ -15,6 +16,7 @@ use super::caller::Caller;
 use super::problem::Answer;
 use super::router::RoomPath;
 use crate::Gateway;
+use crate::posts::{Post, Waiter};
 
 /// The header that may name a post's nonce.
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -61,18 +63,20 @@ pub(super) async fn send(
     gateway.limits.send(caller.uid)?;
     let PostMessageRequest { text, nonce } = PostMessageRequest::parse(&body)?;
     let nonce = nonce.map_or_else(|| header_nonce(&headers), |nonce| Ok(Some(nonce)))?;
-    let message = SendRequest {
-        room_id: room.get(),
-        text: text.into_string(),
-        // With a nonce of ours at least, another replica may be asked safely.
-        nonce: nonce.map_or_else(|| gateway.random_name(), Nonce::into_string),
-    };
-    let ask = |channel| async {
-        let request = caller.call.request(message.clone());
-        let mut messages = MessagesClient::new(channel);
-        caller.call.wait(messages.send(request)).await
-    };
-    let sent = gateway.ports.messages.ask(room.get(), ask).await?;
+    // One of ours makes the retries inside the system safe.
+    let nonce = nonce.map_or_else(|| Nonce::parse("Nonce", &gateway.random_name()), Ok)?;
+    let (told, outcome) = oneshot::channel();
+    gateway.posts.send(Post {
+        room,
+        uid: caller.uid,
+        text,
+        nonce,
+        request_id: caller.call.request_id().clone(),
+        waiter: Box::new(Told(told)),
+    });
+    let sent = outcome
+        .await
+        .map_err(|_| Error::unavailable("going down", "nobody is left to answer"))??;
     let event = sent
         .event
         .ok_or_else(|| Error::internal("Sent without an event"))?;
@@ -81,6 +85,16 @@ pub(super) async fn send(
         timestamp: Timestamp::from_micros(event.at),
     };
     Ok((StatusCode::CREATED, Json(posted)))
+}
+
+/// A request that waits for the answer to its post.
+struct Told(oneshot::Sender<base::Result<Sent>>);
+
+impl Waiter for Told {
+    fn answer(self: Box<Self>, outcome: base::Result<Sent>) {
+        // A client that went away has no use for the answer.
+        let _ = self.0.send(outcome);
+    }
 }
 
 /// The `Idempotency-Key`, if there is one.

@@ -150,9 +150,9 @@ impl Outboxes {
         Some(job.post)
     }
 
-    /// The post was refused: as the first, it is given back to be told so. One that was sent
-    /// elsewhere before may still be written there by a replica that stands still, to whom
-    /// the author belongs when it goes on; so its author is told when that cannot be any more.
+    /// A post was refused, and is given back to be told so. One that was sent elsewhere
+    /// before is kept until its deadline: a replica that stands still may go on and write it
+    /// when its author is a member again.
     pub(super) fn refused(&mut self, replica: ReplicaId, id: u64, why: Error) -> Option<Refused> {
         let job = self.boxes.get_mut(&replica)?.unanswered.remove(&id)?;
         self.release(job.post.room);

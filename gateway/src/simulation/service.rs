@@ -12,7 +12,7 @@ use proto::message::post_answer::Outcome;
 use proto::message::{
     AppendReply, AppendRequest, Event, EventsReply, EventsRequest, FetchReply, FetchRequest, Head,
     HeadsReply, HeadsRequest, HistoryReply, HistoryRequest, PositionReply, PositionRequest, Post,
-    PostAnswer, PostAnswers, PostBatch, Refusal, SendRequest, Sent,
+    PostAnswer, PostAnswers, PostBatch, Refusal, Sent,
 };
 use runtime::{Call, status};
 use tokio::sync::mpsc;
@@ -252,10 +252,6 @@ impl Messages for Replica {
 
     async fn append(&self, _: Request<AppendRequest>) -> Reply<AppendReply> {
         Err(Status::unimplemented("not a gateway's business"))
-    }
-
-    async fn send(&self, _: Request<SendRequest>) -> Reply<Sent> {
-        Err(Status::unimplemented("no HTTP here"))
     }
 
     async fn history(&self, _: Request<HistoryRequest>) -> Reply<HistoryReply> {
