@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use client::Api;
-use client::wire::{RoomId, Seq};
+use client::wire::{Code, RoomId, Seq};
 use tempfile::NamedTempFile;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::harness::distributed::Dev;
 use crate::harness::extra_gateway::{ExtraGateway, may_have_hosts};
 use crate::harness::relay::Relay;
-use crate::harness::{User, World};
+use crate::harness::{User, World, refused};
 
 const HOST: &str = "messages.test";
 /// Far from every port that a system under test has, on addresses that only this
@@ -114,6 +114,35 @@ disruptive_scenarios! {
         })
         .await;
         assert!(slowest <= FAILOVER_FROM_FROZEN, "{slowest:?}");
+    }
+
+    async fn a_refusal_stays_true_when_a_replica_that_stood_still_goes_on(world: World) {
+        let dev = Dev::from_env();
+        let (ann, bob) = world.two_users().await;
+        for replica in ["message-1", "message-2"] {
+            // Each is preferred by some rooms.
+            let mut rooms = Vec::new();
+            for _ in 0..6 {
+                rooms.push(ann.room().await);
+            }
+            dev.freeze(replica).await;
+            let mut posting = JoinSet::new();
+            for room in rooms.clone() {
+                let api = bob.api().clone();
+                posting.spawn(async move {
+                    refused(api.post(room, "from outside", None).await, Code::PermissionDenied);
+                    api.join(room).await.unwrap();
+                });
+            }
+            posting.join_all().await;
+            dev.thaw(replica).await;
+            dev.well_again().await;
+            for room in rooms {
+                bob.say(room, "from inside").await;
+                let log = bob.api().messages(room, None, 100).await.unwrap();
+                assert!(log.iter().all(|entry| entry.text != "from outside"));
+            }
+        }
     }
 
     async fn replicas_behind_a_name_come_and_go_and_no_message_is_refused(world: World) {
