@@ -252,6 +252,21 @@ impl Dev {
         format!("127.0.0.1:{}", self.port(29092))
     }
 
+    /// Lets go on whatever is frozen, and starts whatever is down. The scenario has failed
+    /// already, so that this may fail too is no news.
+    pub(super) fn make_whole(&self) {
+        let records = std::fs::read_dir(self.folder.join("pid"));
+        for record in records.into_iter().flatten().flatten() {
+            let name = record.file_name();
+            if let Some(name) = name.to_str() {
+                let mut thaw = std::process::Command::new("kill");
+                let _ = thaw.args(["-CONT", &self.pid(name)]).status();
+            }
+        }
+        let mut up = std::process::Command::new(script("up"));
+        let _ = up.env("PARLEY_DEV_DIR", &self.folder).status();
+    }
+
     async fn deploy(&self, script: &str, name: &str) {
         run(&mut self.script(script, name)).await;
     }

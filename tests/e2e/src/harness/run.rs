@@ -78,8 +78,22 @@ pub(crate) fn run_alone_for<F: Future<Output = ()>>(
 ) {
     runtime().block_on(async {
         let _alone = DISRUPTION.write().await;
+        let _whole = WholeAgain;
         within(patience, scenario(World::distributed())).await;
     });
+}
+
+/// Makes the system whole again for others when a scenario fails in the middle.
+#[cfg(feature = "distributed")]
+struct WholeAgain;
+
+#[cfg(feature = "distributed")]
+impl Drop for WholeAgain {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            super::distributed::Dev::from_env().make_whole();
+        }
+    }
 }
 
 /// Held for writing by a scenario that stops parts of the system.
