@@ -324,7 +324,9 @@ impl State {
         place.last = seq;
         place.has.insert(seq, event.text.clone());
         self.report.events += 1;
-        if event.kind == EventKind::Leave && event.uid.get() == self.uid {
+        // While it waits for an answer, that tells where it stands.
+        let is_in = matches!(place.standing, Standing::In);
+        if event.kind == EventKind::Leave && event.uid.get() == self.uid && is_in {
             let later = Instant::now() + self.world.millis(0, 400);
             place.standing = Standing::Later(later);
         }
