@@ -26,6 +26,19 @@ async fn following(server: &mut Server) -> (Chat, Events, Ws) {
     (chat, events, ws)
 }
 
+/// A chat that follows room 1 from its beginning and lets four events wait.
+async fn narrow(server: &mut Server) -> (Chat, Events, Ws) {
+    let (chat, events) = server.chat().queue(4).start().unwrap();
+    let (began, ws) = join(chat.subscribe(room(1), Start::After(at(0))), async {
+        let mut ws = server.socket().await;
+        ws.grant(Some(0), 0, json!({})).await;
+        ws
+    })
+    .await;
+    began.unwrap();
+    (chat, events, ws)
+}
+
 #[tokio::test]
 async fn a_room_goes_on_where_it_was_however_the_connection_ended() {
     let mut server = Server::start().await;
@@ -405,14 +418,7 @@ async fn a_room_that_one_may_not_follow_is_refused() {
 #[tokio::test]
 async fn who_takes_nothing_stops_the_server() {
     let mut server = Server::start().await;
-    let (chat, mut events) = server.chat().queue(4).start().unwrap();
-    let (began, mut ws) = join(chat.subscribe(room(1), Start::After(at(0))), async {
-        let mut ws = server.socket().await;
-        ws.grant(Some(0), 0, json!({})).await;
-        ws
-    })
-    .await;
-    began.unwrap();
+    let (_chat, mut events, mut ws) = narrow(&mut server).await;
     let last = 3_000;
     let mut long = event("message", 0, 1);
     long["Text"] = json!("x".repeat(16 * 1024));
@@ -432,14 +438,7 @@ async fn who_takes_nothing_stops_the_server() {
 #[tokio::test]
 async fn who_takes_nothing_is_answered_all_the_same_and_misses_nothing() {
     let mut server = Server::start().await;
-    let (chat, mut events) = server.chat().queue(4).start().unwrap();
-    let (began, mut ws) = join(chat.subscribe(room(1), Start::After(at(0))), async {
-        let mut ws = server.socket().await;
-        ws.grant(Some(0), 0, json!({})).await;
-        ws
-    })
-    .await;
-    began.unwrap();
+    let (chat, mut events, mut ws) = narrow(&mut server).await;
     for seq in 1..=1_000 {
         ws.say(&event("message", seq, 1)).await;
     }

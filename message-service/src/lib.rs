@@ -97,3 +97,14 @@ pub fn build(writing: &Writing, ports: Ports, lifecycle: &Lifecycle) -> Routes {
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     Routes::new(server)
 }
+
+/// Serves it as a process of its own, until it is told to end.
+///
+/// # Errors
+/// When the configuration cannot be used, or the address cannot be listened on.
+pub async fn serve(config: Config, ports: Ports, lifecycle: &Lifecycle) -> base::Result<()> {
+    let routes = build(&config.writing, ports, lifecycle);
+    let process = &config.process;
+    let token = process.service_token()?;
+    runtime::serve(config.listen, routes, token, &process.tls, lifecycle).await
+}

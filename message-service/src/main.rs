@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use message_service::store::postgres::PostgresStore;
-use message_service::{Config, Ports, build, new_epoch};
+use message_service::{Config, Ports, new_epoch, serve};
 
 fn main() -> ExitCode {
     let after_restore = runtime::Task {
@@ -18,15 +18,6 @@ fn main() -> ExitCode {
     };
     runtime::service_with(after_restore, |config: Config, lifecycle| async move {
         let ports = Ports::connect(&config, &lifecycle)?;
-        let routes = build(&config.writing, ports, &lifecycle);
-        let process = &config.process;
-        runtime::serve(
-            config.listen,
-            routes,
-            process.service_token()?,
-            &process.tls,
-            &lifecycle,
-        )
-        .await
+        serve(config, ports, &lifecycle).await
     })
 }

@@ -6,6 +6,8 @@
 //! waited for. One statement would read the members as they were before, and let a
 //! kicked user's message through.
 
+mod rows;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ use runtime::postgres::Schema;
 use runtime::{Lifecycle, StoreError};
 use sqlx::postgres::{PgConnection, PgPool};
 use tokio::time::Instant;
+
+use rows::{EventRow, events};
 
 use super::{Behind, Needs, Published, Store, check_time, halves, id};
 use crate::domain::{End, Entry, Event, HistoryFrom, Outcome, Page, Position, ReadError, kind};
@@ -571,33 +575,4 @@ async fn write_members(connection: &mut PgConnection, plan: &Plan) -> Result<(),
 /// Kinds and roles are small by their making; one that is not is refused by the column.
 fn small(number: u32) -> i16 {
     i16::try_from(number).unwrap_or(i16::MAX)
-}
-
-#[derive(sqlx::FromRow)]
-struct EventRow {
-    room_id: i64,
-    seq: i64,
-    kind: i16,
-    uid: i64,
-    target: i64,
-    text: String,
-    attrs: String,
-    at: i64,
-}
-
-fn events(rows: Vec<EventRow>, epoch: Epoch) -> Result<Vec<Event>, StoreError> {
-    let event = |row: EventRow| {
-        Ok(Event {
-            room: id(row.room_id, "events.room_id")?,
-            seq: Seq(row.seq.cast_unsigned()),
-            kind: u32::from(row.kind.cast_unsigned()),
-            uid: id(row.uid, "events.uid")?,
-            target: Seq(row.target.cast_unsigned()),
-            text: row.text,
-            attrs: row.attrs,
-            at: Timestamp::from_micros(row.at),
-            epoch,
-        })
-    };
-    rows.into_iter().map(event).collect()
 }

@@ -6,7 +6,7 @@ mod sparkling;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use message_service::{Config, Ports, build};
+use message_service::{Config, Ports, serve};
 use sparkling::SparklingStore;
 
 fn main() -> ExitCode {
@@ -17,15 +17,6 @@ fn main() -> ExitCode {
             store: Arc::new(store),
             ..this
         };
-        let routes = build(&config.writing, ports, &lifecycle);
-        let process = &config.process;
-        runtime::serve(
-            config.listen,
-            routes,
-            process.service_token()?,
-            &process.tls,
-            &lifecycle,
-        )
-        .await
+        serve(config, ports, &lifecycle).await
     })
 }
