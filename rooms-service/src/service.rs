@@ -165,11 +165,11 @@ impl Service {
             let changed = this.0.views.changing_rooms_of(wish.subject(), change);
             let until = match changed.await {
                 Ok(no) => Some(no),
-                Err(ChangeError::Refused(Refusal::Already)) => {
-                    // Another's change may have made him one and still be pending;
+                Err(ChangeError::Refused(refusal @ (Refusal::Already | Refusal::NotMember))) => {
+                    // Another's change may have made it so and still be pending;
                     // what is refused as done must be done.
                     this.settle(&call, room, None).await?;
-                    return Err(Refusal::Already.into());
+                    return Err(refusal.into());
                 }
                 Err(error) => return Err(error.into()),
             };

@@ -287,6 +287,37 @@ async fn an_invited_user_who_joins_is_told_no_before_the_log_has_him() {
 }
 
 #[tokio::test]
+async fn who_left_and_is_kicked_or_was_kicked_and_leaves_is_gone_when_the_answer_is_no() {
+    let world = World::new().await;
+    let room = world.room("room", false).await;
+    for leaves_first in [true, false] {
+        world.service.join(&by(BOB), room).await.unwrap();
+        let leave = async || world.service.leave(&by(BOB), room).await;
+        let kick = async || world.service.kick(&by(ANN), room, BOB).await;
+        world.log.becomes(DOWN);
+        let first = if leaves_first {
+            leave().await
+        } else {
+            kick().await
+        };
+        assert_eq!(code(first), Code::Unavailable);
+        let second = async || {
+            if leaves_first {
+                kick().await
+            } else {
+                leave().await
+            }
+        };
+        assert_eq!(code(second().await), Code::Unavailable);
+        world.log.becomes(WELL);
+        assert_eq!(code(second().await), Code::Conflict);
+        let last = world.log.of(room).pop().unwrap();
+        assert_eq!((last.uid, last.kind), (BOB, ChangeKind::Leave));
+        assert_eq!(world.pending(room).await, 0);
+    }
+}
+
+#[tokio::test]
 async fn more_changes_than_one_append_takes_all_arrive_in_order() {
     let world = World::new().await;
     let room = world.room("room", false).await;
