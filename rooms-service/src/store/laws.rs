@@ -248,7 +248,7 @@ async fn what_is_applied_is_pending_no_more(store: Shared) {
 }
 
 async fn unfinished_rooms_are_found_by_age_in_pages(store: Shared) {
-    let done = room(&store, "done").await;
+    room(&store, "done").await;
     let mut old = Vec::new();
     for name in ["old 1", "old 2", "old 3"] {
         old.push(store.create(&named(name, ANN, false), NOW).await.unwrap());
@@ -263,7 +263,6 @@ async fn unfinished_rooms_are_found_by_age_in_pages(store: Shared) {
     assert_eq!(first, old[..2]);
     let rest = store.unfinished(later, Some(old[1]), 2).await.unwrap();
     assert_eq!(rest, old[2..]);
-    assert!(!old.contains(&done));
 }
 
 async fn a_users_rooms_ascend_and_are_his_alone(store: Shared) {
