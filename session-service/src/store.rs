@@ -98,7 +98,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Option<(SessionId, Uid)>, StoreError>;
 
     /// Ends some of the sessions that were not used since `idle`, and forgets ends from
-    /// before `old` and tickets that are over. Says how many it ended.
+    /// before `old`, some of the sessions that ended before it, and tickets that are over.
+    /// Says how many it ended.
     async fn sweep(
         &self,
         idle: Timestamp,

@@ -3,12 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use base::{SessionId, Timestamp, Uid};
 
 use super::{OpenError, RenewError, SAME_ANSWER, Store, USE_PRECISION};
 use crate::domain::{Client, NewSession, Renewal, SecretHash};
 
 type Shared = Arc<dyn Store>;
+
+/// What a database has and nobody is told of.
+#[async_trait]
+pub(super) trait Rows: Store + 'static {
+    /// Sessions, with those that ended.
+    async fn sessions(&self) -> i64;
+}
 
 const ANN: Uid = Uid::new(1).unwrap();
 const BOB: Uid = Uid::new(2).unwrap();
@@ -343,6 +351,54 @@ async fn what_is_idle_ends_and_what_is_old_is_forgotten(store: Shared) {
     assert_eq!((ends.ended, ends.first, ends.head), (vec![(2, used)], 2, 2));
 }
 
+async fn a_session_that_ended_is_kept_no_longer_than_its_end(rows: Arc<impl Rows>) {
+    let store: Shared = Arc::clone(&rows) as Shared;
+    let (old, young) = (open(&store, ANN).await, open(&store, ANN).await);
+    let lives = open(&store, ANN).await;
+    let spends = renewal(7, 8, None);
+    store.renew(old, &spends, NOW).await.unwrap();
+    store.end(ANN, old, seconds(100)).await.unwrap();
+    store.end(ANN, young, seconds(200)).await.unwrap();
+    store.sweep(NOW, seconds(100), seconds(300)).await.unwrap();
+    assert_eq!(rows.sessions().await, 3);
+    store.sweep(NOW, seconds(200), seconds(300)).await.unwrap();
+    assert_eq!(rows.sessions().await, 2);
+    assert_eq!(ended(&store, 1).await, [(2, young)]);
+
+    // It has ended all the same, and its ID is nobody else's.
+    assert_eq!(living(&store, old).await, None);
+    assert!(!store.end(ANN, old, NOW).await.unwrap());
+    let renewed = store.renew(old, &spends, NOW).await;
+    assert!(matches!(renewed, Err(RenewError::Unknown)), "{renewed:?}");
+    assert_eq!(living(&store, lives).await, Some(ANN));
+    store.end_others(ANN, None, seconds(300)).await.unwrap();
+    store.sweep(NOW, seconds(400), seconds(500)).await.unwrap();
+    assert_eq!(rows.sessions().await, 0);
+    assert!(open(&store, ANN).await > lives);
+}
+
+async fn a_session_that_is_said_to_live_is_not_swept(store: Shared) {
+    for round in 1..20 {
+        // All are idle when the sweep begins.
+        let mut sessions = Vec::new();
+        for _ in 0..20 {
+            sessions.push(open(&store, ANN).await);
+        }
+        let (idle, now) = (seconds(round * 1_000), seconds(round * 2_000));
+        let mut using = tokio::task::JoinSet::new();
+        for &session in sessions.iter().rev() {
+            let store = Arc::clone(&store);
+            using.spawn(async move { (session, store.living(session, now).await.unwrap()) });
+        }
+        store.sweep(idle, NOW, now).await.unwrap();
+        for (session, lived) in using.join_all().await {
+            let lives = store.living(session, now).await.unwrap();
+            assert_eq!(lives, lived, "round {round}, session {session}");
+        }
+        store.end_others(ANN, None, now).await.unwrap();
+    }
+}
+
 macro_rules! laws {
     ($($law:ident),* $(,)?) => {
         #[cfg(feature = "sqlite")]
@@ -385,6 +441,8 @@ laws![
     ends_are_numbered_without_gaps_under_concurrency,
     a_ticket_is_good_once_and_for_its_time,
     what_is_idle_ends_and_what_is_old_is_forgotten,
+    a_session_that_ended_is_kept_no_longer_than_its_end,
+    a_session_that_is_said_to_live_is_not_swept,
 ];
 
 #[cfg(feature = "servers")]

@@ -18,6 +18,8 @@ use crate::domain::{Ends, NewSession, Renewal, Renewed, SecretHash, Session};
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Idle sessions that one sweep ends, most.
 const SWEPT_AT_ONCE: i64 = 200;
+/// Ended sessions that one sweep drops, most.
+const DROPPED_AT_ONCE: i64 = 2_000;
 
 /// Sessions in a PostgreSQL schema; cheap to clone.
 #[derive(Debug, Clone)]

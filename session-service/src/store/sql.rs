@@ -233,6 +233,15 @@ macro_rules! store {
             }
         }
 
+        #[cfg(test)]
+        #[async_trait]
+        impl crate::store::laws::Rows for $Store {
+            async fn sessions(&self) -> i64 {
+                let count = sqlx::query_scalar("SELECT COUNT(*) FROM sessions");
+                count.fetch_one(self.reader()).await.unwrap()
+            }
+        }
+
         /// Locks a user, and says what his newest password is; it may be `version`.
         async fn lock_user(
             tx: &mut $Connection,
@@ -426,7 +435,8 @@ macro_rules! store {
             before: Timestamp,
             now: Timestamp,
         ) -> Result<usize, sqlx::Error> {
-            // Served by sessions_living_by_use.
+            // Served by sessions_living_by_use. One that was found idle may be in use by the
+            // time it is locked, so the outer condition says it all again.
             let ended: Vec<i64> = sqlx::query_scalar(
                 "UPDATE sessions
                  SET ended_at = $2
@@ -436,7 +446,7 @@ macro_rules! store {
                      WHERE last_used < $1 AND ended_at IS NULL
                      ORDER BY last_used
                      LIMIT $3
-                 ) AND ended_at IS NULL
+                 ) AND last_used < $1 AND ended_at IS NULL
                  RETURNING id",
             )
             .bind(before.micros())
@@ -500,6 +510,22 @@ macro_rules! store {
                  WHERE until < $1",
             )
             .bind(now.micros())
+            .execute(&mut *tx)
+            .await?;
+            // Served by sessions_ended_by_time. Who asks for one of these is told what he is
+            // told of one that ended, and no session ever has its ID.
+            sqlx::query(
+                "DELETE FROM sessions
+                 WHERE id IN (
+                     SELECT id
+                     FROM sessions
+                     WHERE ended_at < $1
+                     ORDER BY ended_at
+                     LIMIT $2
+                 )",
+            )
+            .bind(before.micros())
+            .bind(DROPPED_AT_ONCE)
             .execute(&mut *tx)
             .await?;
             // By number and so by time: served by the primary key.

@@ -14,6 +14,8 @@ use crate::domain::{Ends, NewSession, Renewal, Renewed, SecretHash, Session};
 
 /// Idle sessions that one sweep ends, most.
 const SWEPT_AT_ONCE: i64 = 200;
+/// Ended sessions that one sweep drops, most.
+const DROPPED_AT_ONCE: i64 = 2_000;
 
 /// Sessions in a `SQLite` file; cheap to clone.
 #[derive(Debug, Clone)]
