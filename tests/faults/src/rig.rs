@@ -86,7 +86,7 @@ impl Rig {
         }
     }
 
-    /// Makes `fault`, and what ends it; `killed` hears of each kill as it happens.
+    /// Makes `fault`, and what ends it; `killed` hears of each kill just before.
     pub async fn perform(&self, fault: &Fault, killed: impl Fn(Process)) -> Result<()> {
         match self {
             Self::Distributed(system) => system.perform(fault, killed).await,

@@ -177,8 +177,9 @@ impl Distributed {
 
     async fn kill(&self, process: Process, killed: impl Fn(Process)) -> Result<()> {
         let pids = self.pids(process)?;
-        signal::send(Signal::Kill, &pids)?;
+        // Clients hear of the end before it can be told here.
         killed(process);
+        signal::send(Signal::Kill, &pids)?;
         let dying = async {
             // They are no children of this process, so there is nothing else to wait on.
             let mut again = interval(Duration::from_millis(20));

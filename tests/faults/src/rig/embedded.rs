@@ -89,11 +89,12 @@ impl Embedded {
         sleep(fault.after).await;
         let running = self.process.lock().await.take();
         let mut running = running.ok_or_else(|| Error::NoSuch(process.to_string()))?;
+        // Clients hear of the end before it can be told here.
+        killed(process);
         let dying = running.kill();
         dying
             .await
             .map_err(|error| Error::Io("killing the process", error))?;
-        killed(process);
         sleep(fault.lasts).await;
         self.spawn().await
     }
@@ -168,6 +169,38 @@ fn free_port() -> Result<u16> {
         let port = 21_000 + (first + step) % 4_000;
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::signal;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_kill_is_told_of_before_anybody_can_meet_it() {
+        let mut command = Command::new("sleep");
+        let process = command.arg("60").kill_on_drop(true).spawn().unwrap();
+        let pid = process.id().unwrap();
+        let system = Embedded {
+            binary: PathBuf::new(),
+            folder: PathBuf::new(),
+            port: 0,
+            admin_port: 0,
+            process: Mutex::new(Some(process)),
+            keep: true,
+        };
+        let fault = Fault {
+            act: Act::Kill(Process::Standalone),
+            after: Duration::ZERO,
+            lasts: Duration::MAX,
+        };
+        let (tell, mut told) = tokio::sync::mpsc::channel(1);
+        let killed = |_| tell.try_send(signal::alive(pid)).unwrap();
+        tokio::select! {
+            ended = system.perform(&fault, killed) => panic!("{ended:?}"),
+            alive = told.recv() => assert_eq!(alive, Some(true)),
         }
     }
 }
