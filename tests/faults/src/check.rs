@@ -6,7 +6,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use client::wire::frame::EventKind;
 use client::wire::{RoomId, Uid};
@@ -79,11 +79,11 @@ pub struct Violation {
 }
 
 /// Everything that is wrong in a room, given its whole log, ordered as it was read.
-pub fn check(log: &[Event], ledger: &RoomLedger) -> Vec<Violation> {
+pub fn check(log: &[Event], ledger: &RoomLedger) -> Found {
     let mut found = Found {
         room: ledger.room,
         violations: Vec::new(),
-        counted: HashMap::new(),
+        counted: BTreeMap::new(),
     };
     let members = Members::of(log);
     log::check(log, &members, ledger, &mut found);
@@ -91,14 +91,17 @@ pub fn check(log: &[Event], ledger: &RoomLedger) -> Vec<Violation> {
     for stream in &ledger.streams {
         stream::check(&index, &members, stream, &mut found);
     }
-    found.violations
+    found
 }
 
-/// What was found so far.
-struct Found {
+/// What is wrong in a room.
+#[derive(Debug)]
+pub struct Found {
     room: RoomId,
-    violations: Vec<Violation>,
-    counted: HashMap<Kind, usize>,
+    /// The first of each kind.
+    pub violations: Vec<Violation>,
+    /// How many there are of each kind, with those that were not kept.
+    pub counted: BTreeMap<Kind, usize>,
 }
 
 impl Found {

@@ -42,8 +42,10 @@ pub struct Report {
     checkpoints: u64,
     /// How long the run took.
     pub lasted: Micros,
-    /// Everything that was wrong.
+    /// What was wrong.
     pub violations: Vec<Violation>,
+    /// How many violations there are of each kind, with those that were not kept.
+    counted: BTreeMap<Kind, usize>,
     outages: Vec<Outage>,
     catch_ups: Vec<CatchUp>,
     met: BTreeMap<String, u64>,
@@ -79,6 +81,7 @@ impl Report {
             checkpoints: 0,
             lasted: 0,
             violations: Vec::new(),
+            counted: BTreeMap::new(),
             outages: Vec::new(),
             catch_ups: Vec::new(),
             met: BTreeMap::new(),
@@ -93,11 +96,20 @@ impl Report {
         self.delivered += checked.delivered;
         self.leaves += checked.leaves;
         self.violations.extend(checked.violations);
+        for (kind, count) in checked.counted {
+            *self.counted.entry(kind).or_default() += count;
+        }
         self.outages.extend(checked.outages);
         self.catch_ups.extend(checked.catch_ups);
         for (what, count) in checked.met {
             *self.met.entry(what).or_default() += count;
         }
+    }
+
+    /// Adds what was found between checkpoints.
+    pub fn violated(&mut self, violation: Violation) {
+        *self.counted.entry(violation.kind).or_default() += 1;
+        self.violations.push(violation);
     }
 
     /// Whether every promise was kept.
@@ -113,14 +125,13 @@ impl Report {
             self.happened.len(),
             self.acknowledged,
             self.delivered,
-            self.violations.len(),
+            self.counted.values().sum::<usize>(),
             seconds(now - began),
         )
     }
 
     fn count(&self, kinds: &[Kind]) -> usize {
-        let of_these = |violation: &&Violation| kinds.contains(&violation.kind);
-        self.violations.iter().filter(of_these).count()
+        kinds.iter().filter_map(|kind| self.counted.get(kind)).sum()
     }
 
     /// Writes what was found, with the faults and the times without service, to `file`.

@@ -210,7 +210,7 @@ impl<S: Fn(&str)> Run<'_, S> {
     fn not_recovered(&mut self, words: &str) {
         let at = seconds(self.shared.now());
         let words = format!("{words}, at {at:.1} s");
-        self.report.violations.push(Violation {
+        self.report.violated(Violation {
             kind: Kind::NotRecovered,
             room: None::<RoomId>,
             seqs: Vec::new(),

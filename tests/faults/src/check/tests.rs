@@ -159,7 +159,7 @@ fn visits(log: &[Event]) -> Vec<Span> {
 }
 
 fn kinds(log: &[Event], ledger: &RoomLedger) -> Vec<Kind> {
-    let mut kinds: Vec<_> = check(log, ledger).iter().map(|found| found.kind).collect();
+    let mut kinds: Vec<_> = check(log, ledger).counted.into_keys().collect();
     kinds.sort_unstable();
     kinds.dedup();
     kinds

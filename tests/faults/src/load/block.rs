@@ -52,8 +52,10 @@ pub struct Checked {
     pub delivered: u64,
     /// How often members left.
     pub leaves: u64,
-    /// Everything that was wrong.
+    /// What was wrong.
     pub violations: Vec<Violation>,
+    /// How many violations there are of each kind, with those that were not kept.
+    pub counted: BTreeMap<Kind, usize>,
     /// Times without answers or events.
     pub outages: Vec<Outage>,
     /// Clients of killed gateways, back again.
@@ -193,6 +195,9 @@ fn compare(logs: &HashMap<RoomId, Vec<Event>>, kept: Kept) -> Checked {
         met: kept.met,
         ..Checked::default()
     };
+    for violation in &checked.violations {
+        *checked.counted.entry(violation.kind).or_default() += 1;
+    }
     let mut ledgers = HashMap::new();
     for room in logs.keys() {
         let (acks, streams) = (Vec::new(), Vec::new());
@@ -229,7 +234,11 @@ fn compare(logs: &HashMap<RoomId, Vec<Event>>, kept: Kept) -> Checked {
             .iter()
             .filter(|event| event.kind == client::wire::frame::EventKind::Leave);
         checked.leaves += u64::try_from(left.count()).unwrap_or(u64::MAX);
-        checked.violations.extend(check(log, &ledgers[room]));
+        let found = check(log, &ledgers[room]);
+        checked.violations.extend(found.violations);
+        for (kind, count) in found.counted {
+            *checked.counted.entry(kind).or_default() += count;
+        }
     }
     checked
 }
@@ -394,5 +403,39 @@ async fn make(api: &client::Api, name: &str, private: bool) -> Result<RoomId> {
             Err(error) if error.code() == Some(Code::Conflict) && tries < 5 => {}
             made => return made,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use client::wire::{Timestamp, Uid};
+
+    use super::*;
+    use crate::ledger::{Ack, Tag, Way};
+
+    #[test]
+    fn all_that_was_lost_is_counted_however_little_of_it_is_kept() {
+        let room = RoomId::new(1).unwrap();
+        let ack = |number| Ack {
+            nonce: Tag { writer: 1, number },
+            uid: Uid::new(1).unwrap(),
+            text: u64::from(number),
+            id: Seq(u64::from(number)),
+            timestamp: Timestamp::from_micros(0),
+            sent: 0,
+            told: 1,
+            gateway: 1,
+            way: Way::Socket,
+            connection: 1,
+            place: number,
+            tries: 1,
+        };
+        let kept = Kept {
+            acks: (1..=5_000).map(|number| (room, ack(number))).collect(),
+            ..Kept::default()
+        };
+        let checked = compare(&HashMap::from([(room, Vec::new())]), kept);
+        assert!(checked.violations.len() < 100);
+        assert_eq!(checked.counted, BTreeMap::from([(Kind::Lost, 5_000)]));
     }
 }

@@ -98,10 +98,6 @@ impl Report {
             let kind = format!("{} {}", fault.act.word(), fault.act.target());
             *faults.entry(kind).or_default() += 1;
         }
-        let mut violations = BTreeMap::new();
-        for violation in &self.violations {
-            *violations.entry(violation.kind).or_default() += 1;
-        }
         Figures {
             command: self.command.clone(),
             seed: self.seed,
@@ -116,7 +112,7 @@ impl Report {
             doubled: self.count(&[Kind::Doubled, Kind::StreamRepeat]),
             reordered: self.count(&[Kind::Reordered, Kind::StreamOrder, Kind::TimeBack]),
             leaked: self.count(&[Kind::Leak, Kind::OutsiderIn, Kind::NonMember]),
-            violations,
+            violations: self.counted.clone(),
             writers_without_answers: of(Who::Writer),
             readers_without_events: of(Who::Reader),
             worst: self.worst(),
@@ -210,4 +206,46 @@ impl fmt::Display for Figures {
 #[expect(clippy::cast_precision_loss, reason = "a count of messages")]
 fn f64_of(count: u64) -> f64 {
     count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::load::{self, Checked};
+    use crate::plan::Shape;
+    use crate::rig::Settings;
+    use crate::run::Options;
+
+    #[test]
+    fn what_was_counted_is_what_is_printed() {
+        let mut report = Report::new(&Options {
+            cycles: 1,
+            seed: 1,
+            block: 1,
+            verbose: false,
+            load: load::Shape {
+                rooms: 1,
+                rate: 1,
+                window: 1,
+                seed: 1,
+            },
+            system: Shape::Embedded,
+            settings: Settings {
+                folder: PathBuf::new(),
+                binaries: None,
+                debug: true,
+            },
+        });
+        for _ in 0..2 {
+            report.add(Checked {
+                counted: BTreeMap::from([(Kind::Lost, 5_000), (Kind::Hole, 1)]),
+                ..Checked::default()
+            });
+        }
+        let figures = report.figures();
+        assert_eq!(figures.lost, 10_002);
+        assert_eq!(figures.violations[&Kind::Lost], 10_000);
+    }
 }
