@@ -65,7 +65,13 @@ impl Shared {
 
     /// How long the run has been going.
     pub fn now(&self) -> Micros {
-        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+        self.at(Instant::now())
+    }
+
+    /// How long it had been going at `instant`.
+    fn at(&self, instant: Instant) -> Micros {
+        let since = instant.saturating_duration_since(self.start);
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Notes that `process` was killed; those that clients are connected to count.

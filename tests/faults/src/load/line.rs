@@ -300,9 +300,6 @@ impl Line {
         let watched = &mut self.rooms[place];
         watched.truncated = false;
         watched.keep(event.into(), now, true);
-        if watched.steady {
-            watched.mind_delay(event, now, &self.label);
-        }
         watched.mind_leave(event, self.user.uid);
         self.mind_catching_up();
         Heard::Quiet

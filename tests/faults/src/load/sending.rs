@@ -38,7 +38,10 @@ pub(super) struct Sending {
     numbers: u32,
     places: u32,
     pending: BTreeMap<u32, Pending>,
-    waits_since: Micros,
+    /// Since when an answer is missing, while one is.
+    waits_since: Option<Micros>,
+    /// When the last one came.
+    answered: Micros,
     random: Random,
 }
 
@@ -58,13 +61,20 @@ impl Sending {
             numbers: 0,
             places: 0,
             pending: BTreeMap::new(),
-            waits_since: 0,
+            waits_since: None,
+            answered: 0,
             random,
         }
     }
 
     pub(super) fn len(&self) -> usize {
         self.pending.len()
+    }
+
+    /// A message is due, which cannot be written perhaps: its answer is missing from then on.
+    pub(super) fn fall_due(&mut self, due: Micros) {
+        let since = due.max(self.answered);
+        self.waits_since.get_or_insert(since);
     }
 
     /// A new message, to its rooms in turn.
@@ -76,9 +86,7 @@ impl Sending {
         };
         let turn = usize::try_from(self.numbers).unwrap_or(0) % self.rooms.len();
         let length = usize::try_from(self.random.between(1, 150)).unwrap_or(1);
-        if self.pending.is_empty() {
-            self.waits_since = now;
-        }
+        self.fall_due(now);
         let pending = Pending {
             tag,
             room: self.rooms[turn],
@@ -151,7 +159,11 @@ impl Sending {
 
     /// Message `number` was refused for good.
     pub(super) fn drop(&mut self, number: u32) -> Option<Pending> {
-        self.pending.remove(&number)
+        let refused = self.pending.remove(&number);
+        if self.pending.is_empty() {
+            self.waits_since = None;
+        }
+        refused
     }
 
     /// The number in a frame's reference.
@@ -170,8 +182,10 @@ impl Sending {
         told: &Told,
     ) -> Option<(RoomId, Ack, Option<Micros>)> {
         let pending = self.pending.remove(&number)?;
-        let waited = told.at.saturating_sub(self.waits_since);
-        self.waits_since = told.at;
+        let since = self.waits_since.unwrap_or(told.at);
+        let waited = told.at.saturating_sub(since);
+        self.answered = told.at;
+        self.waits_since = (!self.pending.is_empty()).then_some(told.at);
         let ack = Ack {
             nonce: pending.tag,
             uid: self.uid,
@@ -203,5 +217,62 @@ pub(super) fn outage(client: &str, lasted: Micros, now: Micros) -> Outage {
         client: client.to_owned(),
         from: now.saturating_sub(lasted),
         lasted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use client::wire::Seq;
+
+    use super::*;
+
+    const SECOND: Micros = 1_000_000;
+
+    fn sending() -> Sending {
+        let (uid, room) = (Uid::new(1).unwrap(), RoomId::new(1).unwrap());
+        Sending::new(1, uid, vec![room], Random::new(1))
+    }
+
+    /// How long answers had been missing when that of message `number` came.
+    fn waited(sending: &mut Sending, number: u32, at: Micros) -> Option<Micros> {
+        let told = Told {
+            at,
+            gateway: 1,
+            way: Way::Socket,
+        };
+        let answer = sending.acknowledge(number, Seq(1), Timestamp::from_micros(0), &told);
+        answer.unwrap().2
+    }
+
+    #[test]
+    fn an_answer_is_missed_from_when_the_first_message_that_could_not_be_written_was_due() {
+        let mut sending = sending();
+        for due in 1..9 {
+            sending.fall_due(due * SECOND);
+        }
+        let number = sending.write(9 * SECOND);
+        assert_eq!(waited(&mut sending, number, 10 * SECOND), Some(9 * SECOND));
+        // And not from then on: nothing was due.
+        let number = sending.write(20 * SECOND);
+        assert_eq!(waited(&mut sending, number, 20 * SECOND), None);
+    }
+
+    #[test]
+    fn what_was_due_before_an_answer_is_missed_from_that_answer_on() {
+        let mut sending = sending();
+        let number = sending.write(SECOND);
+        assert_eq!(waited(&mut sending, number, 5 * SECOND), Some(4 * SECOND));
+        sending.fall_due(2 * SECOND);
+        let number = sending.write(5 * SECOND);
+        assert_eq!(waited(&mut sending, number, 6 * SECOND), Some(SECOND));
+    }
+
+    #[test]
+    fn a_refusal_is_an_answer() {
+        let mut sending = sending();
+        let number = sending.write(SECOND);
+        assert!(sending.drop(number).is_some());
+        let number = sending.write(9 * SECOND);
+        assert_eq!(waited(&mut sending, number, 9 * SECOND), None);
     }
 }

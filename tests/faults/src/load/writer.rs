@@ -81,6 +81,11 @@ impl Writer {
     /// Writes what is due by its pace, and tells when there is more.
     fn write_by(&mut self, mut next: Instant) -> Instant {
         let now = Instant::now();
+        if next <= now {
+            // Also of what is forgotten: it would have been written.
+            let due = self.line.shared.at(next);
+            self.sending.fall_due(due);
+        }
         if next + CATCHING_UP < now {
             next = now;
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::{Clock, SystemClock};
 use client::wire::frame::{Entered, Event, EventKind};
-use client::wire::{Epoch, RoomId, Seq, Uid};
+use client::wire::{Epoch, RoomId, Seq, Timestamp, Uid};
 use tokio::time::Instant;
 
 use super::super::outage::{Outage, WORTH_TELLING, Who};
@@ -97,6 +97,9 @@ impl Watched {
             span.deliveries.push(delivery);
         }
         self.cursor = self.cursor.max(event.seq);
+        if self.steady {
+            self.mind_delay(event.timestamp, at);
+        }
     }
 
     /// After its user's leave nothing more comes before the room is entered again. In a
@@ -112,10 +115,10 @@ impl Watched {
     }
 
     /// How long after it was written down an event came: the machine has one clock.
-    pub(super) fn mind_delay(&mut self, event: &Event, now: Micros, label: &str) {
-        let delay = SystemClock.now().micros() - event.timestamp.micros();
-        self.late
-            .note(u64::try_from(delay).unwrap_or(0), now, label);
+    fn mind_delay(&mut self, written: Timestamp, now: Micros) {
+        let delay = SystemClock.now().micros() - written.micros();
+        let delay = u64::try_from(delay).unwrap_or(0);
+        self.late.note(delay, now, &self.stream.reader);
     }
 }
 
@@ -158,5 +161,30 @@ impl Late {
     pub(super) fn finish(mut self) -> Vec<Outage> {
         self.ended.extend(self.now.take());
         self.ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_was_paged_late_counts_as_one_that_came_late() {
+        let (room, uid) = (RoomId::new(1).unwrap(), Uid::new(1).unwrap());
+        for live in [false, true] {
+            let mut watched = Watched::new(room, uid, "reader", true);
+            let written = SystemClock.now().micros() - 20_000_000;
+            let event = ledger::Event {
+                seq: Seq(1),
+                kind: EventKind::Message,
+                id: Seq(1),
+                uid,
+                text: 0,
+                timestamp: Timestamp::from_micros(written),
+            };
+            watched.keep(event, 30_000_000, live);
+            let outages = watched.late.finish();
+            assert!(outages[0].lasted >= 20_000_000, "{outages:?}");
+        }
     }
 }
