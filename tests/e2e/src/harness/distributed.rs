@@ -87,8 +87,7 @@ impl Dev {
     }
 
     fn pid(&self, name: &str) -> String {
-        let record = std::fs::read_to_string(self.folder.join("pid").join(name)).unwrap();
-        record.split(' ').next().unwrap().to_owned()
+        pid_in(&self.folder.join("pid").join(name)).unwrap()
     }
 
     /// Starts the process `name` again and waits until it is ready.
@@ -257,10 +256,10 @@ impl Dev {
     pub(super) fn make_whole(&self) {
         let records = std::fs::read_dir(self.folder.join("pid"));
         for record in records.into_iter().flatten().flatten() {
-            let name = record.file_name();
-            if let Some(name) = name.to_str() {
+            // A second panic would end the tests that come after, too.
+            if let Ok(pid) = pid_in(&record.path()) {
                 let mut thaw = std::process::Command::new("kill");
-                let _ = thaw.args(["-CONT", &self.pid(name)]).status();
+                let _ = thaw.args(["-CONT", &pid]).status();
             }
         }
         let mut up = std::process::Command::new(script("up"));
@@ -332,6 +331,12 @@ pub(super) fn script(name: &str) -> String {
 pub(super) async fn ask_ready(api: &Api) -> client::Result<Value> {
     let asked = api.raw(Method::GET, "/health/ready", http::HeaderMap::new(), "");
     Ok(serde_json::from_slice(&asked.await?.body).unwrap_or_default())
+}
+
+/// The process that a record of `deploy/dev/up` is about.
+fn pid_in(record: &Path) -> std::io::Result<String> {
+    let record = std::fs::read_to_string(record)?;
+    Ok(record.split(' ').next().unwrap_or_default().to_owned())
 }
 
 fn is_well(ready: &Value) -> bool {

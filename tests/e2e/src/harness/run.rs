@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use super::World;
+#[cfg(feature = "distributed")]
+use super::distributed::Dev;
 
 /// No scenario takes longer, but those that stop parts of the system.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -78,20 +80,20 @@ pub(crate) fn run_alone_for<F: Future<Output = ()>>(
 ) {
     runtime().block_on(async {
         let _alone = DISRUPTION.write().await;
-        let _whole = WholeAgain;
+        let _whole = WholeAgain(Dev::from_env());
         within(patience, scenario(World::distributed())).await;
     });
 }
 
 /// Makes the system whole again for others when a scenario fails in the middle.
 #[cfg(feature = "distributed")]
-struct WholeAgain;
+struct WholeAgain(Dev);
 
 #[cfg(feature = "distributed")]
 impl Drop for WholeAgain {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            super::distributed::Dev::from_env().make_whole();
+            self.0.make_whole();
         }
     }
 }
