@@ -111,18 +111,6 @@ impl Api {
         }
     }
 
-    /// The same caller at another address of the same system.
-    ///
-    /// # Errors
-    /// As [`Api::new`].
-    pub fn at(&self, base: &str) -> Result<Self> {
-        Ok(Self {
-            token: self.token.clone(),
-            deadline: self.deadline,
-            ..Self::new(base)?
-        })
-    }
-
     pub(crate) fn tls(&self) -> &Tls {
         &self.tls
     }
