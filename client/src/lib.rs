@@ -60,8 +60,8 @@
 //!   [`Chat::send`] in the loop that takes the events. Who sends too much waits.
 //! - **Connections.** After an end without a word, close code 1001 or 4008, or
 //!   [`Timings::silence`], the next address is tried: after 1001 at once, else after a
-//!   pause that doubles, is jittered, and heeds `Retry-After`. 4029 (flooding) means a
-//!   long pause.
+//!   pause that doubles, is jittered, and heeds `Retry-After` up to five minutes. 4029
+//!   (flooding) means a long pause.
 //! - **Tokens.** The pair is replaced before it ends, and when it is refused, with a key
 //!   that makes a lost answer harmless for a minute. No token is printed or logged.
 //! - **The end.** Close code 4001, or a refresh token that is refused, ends everything

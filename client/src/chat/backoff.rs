@@ -4,6 +4,10 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+/// The longest pause that a server may ask for. Ours asks for seconds; what stands in front
+/// of it may say hours, or more than a clock can count.
+const ASKED_MOST: Duration = Duration::from_mins(5);
+
 /// Pauses that grow.
 #[derive(Debug, Clone)]
 pub(super) struct Backoff {
@@ -22,7 +26,7 @@ impl Backoff {
     }
 
     /// The pause before the next try: between half and all of `least`, doubled with each
-    /// try, and at least what the server asked for.
+    /// try, and at least what the server asked for, within reason.
     pub(super) fn next(&mut self, random: &mut Random, asked: Option<Duration>) -> Duration {
         let whole = self.least.saturating_mul(2_u32.saturating_pow(self.tries));
         let whole = whole.min(self.most);
@@ -30,7 +34,7 @@ impl Backoff {
         let pause = whole / 2 + random.up_to(whole / 2);
         match asked {
             // All who were asked to wait come back spread, too.
-            Some(asked) => pause.max(asked + random.up_to(self.least)),
+            Some(asked) => pause.max(asked.min(ASKED_MOST) + random.up_to(self.least)),
             None => pause,
         }
     }
@@ -112,6 +116,13 @@ mod tests {
         let asked = Duration::from_secs(7);
         let pause = backoff.next(&mut Random::seeded(2), Some(asked));
         assert!(pause >= asked && pause <= asked + LEAST);
+    }
+
+    #[test]
+    fn what_is_asked_for_without_reason_is_bounded() {
+        let mut backoff = Backoff::new(LEAST, MOST);
+        let pause = backoff.next(&mut Random::seeded(3), Some(Duration::from_secs(u64::MAX)));
+        assert!(pause >= ASKED_MOST && pause <= ASKED_MOST + LEAST);
     }
 
     #[test]
