@@ -137,6 +137,32 @@ async fn an_ended_session_ends_everything_with_a_word() {
 }
 
 #[tokio::test]
+async fn after_the_end_nobody_waits_although_events_do() {
+    let mut server = Server::start().await;
+    let (chat, mut events, mut ws) = narrow(&mut server).await;
+    for seq in 1..=9 {
+        ws.say(&event("message", seq, 1)).await;
+    }
+    let (sent, ()) = join(soon(chat.send(room(1), "hi")), async {
+        ws.hear_a("message").await;
+        ws.close(4001).await;
+    })
+    .await;
+    assert!(matches!(sent, Err(Error::Ended(_))), "{sent:?}");
+    let sent = join(chat.send(room(1), "hi"), chat.send(room(2), "hi"));
+    let (one, two) = soon(sent).await;
+    let began = soon(chat.subscribe(room(2), Start::Now)).await;
+    for refused in [one.map(drop), two.map(drop), began.map(drop)] {
+        assert!(
+            matches!(refused, Err(Error::Ended(Ended::Session))),
+            "{refused:?}"
+        );
+    }
+    comes(&mut events, 1, 9).await;
+    assert_eq!(next(&mut events).await, Item::Ended(Ended::Session));
+}
+
+#[tokio::test]
 async fn who_floods_stays_away_for_a_while() {
     let mut server = Server::start().await;
     let flood_pause = Duration::from_millis(300);

@@ -114,13 +114,21 @@ impl Driver {
         };
         self.core.end(|| Error::Ended(ended));
         self.ends.status.send_replace(Status::Ended(ended));
+        self.ends.posts.close();
+        self.ends.wishes.close();
         if let Link::Up(connection) = std::mem::replace(&mut self.link, down(Instant::now())) {
             connection.close().await;
         }
         if ended == Ended::Closed {
             return;
         }
-        let Ends { items, closing, .. } = &mut self.ends;
+        let Ends {
+            wishes,
+            posts,
+            items,
+            closing,
+            ..
+        } = &mut self.ends;
         let rest = async {
             while self.core.rooms.has_item() {
                 hand_over(items, &mut self.core).await;
@@ -128,9 +136,16 @@ impl Driver {
             // Whoever does not listen need not know.
             let _ = items.send(Item::Ended(ended)).await;
         };
-        tokio::select! {
-            () = rest => {}
-            () = closed(closing) => {}
+        tokio::pin!(rest);
+        loop {
+            tokio::select! {
+                () = &mut rest => return,
+                () = closed(closing) => return,
+                // Whoever asked too late is told so now, and not when the user has taken
+                // what came before.
+                Some(_) = posts.recv() => {}
+                Some(_) = wishes.recv() => {}
+            }
         }
     }
 
