@@ -96,8 +96,9 @@ impl Chat {
     /// Says `text` in `room` under a `nonce` (1–64 characters): however often that is done
     /// within 24 h, by however many processes, there is one such message.
     ///
-    /// It is sent again after every failure that may pass, until it is answered. Messages
-    /// to one room are sent in the order in which these futures were first polled. Whoever
+    /// It is sent again after every failure that may pass, until the server has answered;
+    /// what a proxy says for it is such a failure, of whatever kind. Messages to
+    /// one room are sent in the order in which these futures were first polled. Whoever
     /// drops this future gives the message up: it may be in the log or not.
     ///
     /// # Errors

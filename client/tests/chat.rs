@@ -218,6 +218,9 @@ async fn messages_of_a_room_wait_for_each_other_and_a_refused_one_holds_nobody_u
         let again = ws.hear_a("message").await;
         assert_eq!(again["Text"], "one", "two must not pass one");
         ws.refuse(&again, "permission_denied").await;
+        let asked = server.request().await;
+        assert_eq!(asked.body["Text"], "one");
+        asked.refuse(403, "permission_denied", "").await;
         let second = ws.hear_a("message").await;
         assert_eq!(second["Text"], "two");
         assert_ne!(second["Nonce"], first["Nonce"]);
@@ -226,6 +229,44 @@ async fn messages_of_a_room_wait_for_each_other_and_a_refused_one_holds_nobody_u
     .await;
     assert_eq!(one.unwrap_err().code(), Some(Code::PermissionDenied));
     assert_eq!(two.unwrap().message_id, Seq(3));
+}
+
+#[tokio::test]
+async fn a_connection_that_lost_the_room_does_not_have_the_last_word() {
+    let mut server = Server::start().await;
+    let (chat, _events, mut ws) = following(&mut server).await;
+    // He was sent away and is back; of neither has the client heard.
+    let (sent, ()) = join(chat.send(room(1), "hi"), async {
+        let message = ws.hear_a("message").await;
+        ws.refuse(&message, "permission_denied").await;
+        let asked = server.request().await;
+        assert_eq!(asked.body["Nonce"], message["Nonce"]);
+        let posted = json!({"MessageID": 5, "Timestamp": "2026-01-02T03:04:05.678Z"});
+        asked.answer(201, "", &posted).await;
+    })
+    .await;
+    assert_eq!(sent.unwrap().message_id, Seq(5));
+}
+
+#[tokio::test]
+async fn what_stands_before_the_server_does_not_have_the_last_word() {
+    let mut server = Server::start().await;
+    let (chat, _events) = server.chat().start().unwrap();
+    let (sent, ()) = join(chat.send(room(2), "hi"), async {
+        let page = json!("<html>");
+        let mut nonces = Vec::new();
+        for status in [404, 500, 520, 200] {
+            let asked = server.request().await;
+            nonces.push(asked.body["Nonce"].clone());
+            asked.answer(status, "", &page).await;
+        }
+        let again = server.request().await;
+        assert!(nonces.iter().all(|nonce| *nonce == again.body["Nonce"]));
+        let posted = json!({"MessageID": 4, "Timestamp": "2026-01-02T03:04:05.678Z"});
+        again.answer(201, "", &posted).await;
+    })
+    .await;
+    assert_eq!(sent.unwrap().message_id, Seq(4));
 }
 
 #[tokio::test]

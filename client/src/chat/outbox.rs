@@ -62,7 +62,8 @@ struct Lane {
     flight: Option<Flight>,
     not_before: Option<Instant>,
     retry: Backoff,
-    /// The connection says that it has not got the room; HTTP has the last word.
+    /// The connection says that it has not got the room, or not any more; HTTP has the
+    /// last word.
     by_http: bool,
 }
 
@@ -173,10 +174,7 @@ impl Outbox {
                 let asked = error.refusal().and_then(|refusal| refusal.retry_after);
                 lane.not_before = Some(now + lane.retry.next(random, asked));
             }
-            // Text and nonce were checked before, so it can only be the room.
-            Err(error)
-                if flight.way == Way::Frame && error.code() == Some(Code::InvalidArgument) =>
-            {
+            Err(error) if flight.way == Way::Frame && is_of_the_connection(&error) => {
                 lane.by_http = true;
             }
             outcome => {
@@ -240,9 +238,24 @@ impl Outbox {
     }
 }
 
-/// Whether the same message may be taken later. A refused token is replaced meanwhile.
+/// Whether the same message may be taken later. A refused token is replaced meanwhile; what
+/// has no code, or cannot be read, was said by something in front of the server.
 fn passes(error: &Error) -> bool {
-    error.retryable() || error.code() == Some(Code::Unauthenticated)
+    match error {
+        Error::Protocol(_) => true,
+        Error::Refused(refusal) if refusal.code.is_none() => true,
+        _ => error.retryable() || error.code() == Some(Code::Unauthenticated),
+    }
+}
+
+/// Whether a frame was refused for what its connection has. Text and nonce were checked
+/// before, so an invalid argument can only be the room; and a connection that saw its user
+/// leave denies him the room until it is asked for anew, though he may be back in it.
+fn is_of_the_connection(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Some(Code::InvalidArgument | Code::PermissionDenied)
+    )
 }
 
 #[cfg(test)]

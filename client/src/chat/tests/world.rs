@@ -1,7 +1,7 @@
 //! A server of a few lines that keeps the contract, the network before it, and a user
 //! who checks what he is told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -50,6 +50,8 @@ struct Log {
     /// From event 1.
     events: Vec<Event>,
     nonces: BTreeMap<String, Seq>,
+    /// What was refused because the user was not in the room.
+    denied: BTreeSet<String>,
     member: bool,
 }
 
@@ -87,10 +89,12 @@ impl Log {
     }
 }
 
-/// What a connection has: how far it is in a room, and the head when it came in.
+/// What a connection has: how far it is in a room, the head when it came in, and whether it
+/// saw its user leave since.
 struct Subscribed {
     sent: u64,
     checked: u64,
+    evicted: bool,
 }
 
 #[derive(Default)]
@@ -132,6 +136,7 @@ impl World {
                 first: 1,
                 events: Vec::new(),
                 nonces: BTreeMap::new(),
+                denied: BTreeSet::new(),
                 member: true,
             };
             log.append(EventKind::Join, room(number), own(), "");
@@ -205,11 +210,14 @@ impl World {
             }
             Command::Message { room, text, nonce } => {
                 let room = room.unwrap();
-                let outcome = if self.wire.as_ref().unwrap().rooms.contains_key(&room) {
-                    let nonce = nonce.unwrap();
-                    self.server_takes(room, text.as_str(), nonce.as_str(), taking)
-                } else {
-                    Err(Code::InvalidArgument)
+                let subscribed = self.wire.as_ref().unwrap().rooms.get(&room);
+                let outcome = match subscribed.map(|it| it.evicted) {
+                    Some(false) => {
+                        let nonce = nonce.unwrap();
+                        self.server_takes(room, text.as_str(), nonce.as_str(), taking)
+                    }
+                    Some(true) => Err(Code::PermissionDenied),
+                    None => Err(Code::InvalidArgument),
                 };
                 match outcome {
                     Ok(sent) => ServerFrame::Sent(Sent { reference, ..sent }),
@@ -239,7 +247,12 @@ impl World {
         };
         let checked = log.head();
         let wire = self.wire.as_mut().unwrap();
-        wire.rooms.insert(room, Subscribed { sent, checked });
+        let subscribed = Subscribed {
+            sent,
+            checked,
+            evicted: false,
+        };
+        wire.rooms.insert(room, subscribed);
         ServerFrame::Subscribe(Entered {
             room: Some(room),
             seq: Some(Seq(log.head())),
@@ -264,7 +277,10 @@ impl World {
         }
         let seq = match log.nonces.get(nonce) {
             Some(seq) => *seq,
-            None if !log.member => return Err(Code::PermissionDenied),
+            None if !log.member => {
+                log.denied.insert(nonce.to_owned());
+                return Err(Code::PermissionDenied);
+            }
             None => {
                 let seq = log.append(EventKind::Message, room, own(), text);
                 log.nonces.insert(nonce.to_owned(), seq);
@@ -287,7 +303,7 @@ impl World {
         let Some(wire) = &mut self.wire else {
             return false;
         };
-        let Some(subscribed) = wire.rooms.get_mut(&room) else {
+        let Some(subscribed) = wire.rooms.get_mut(&room).filter(|it| !it.evicted) else {
             return false;
         };
         let log = &self.logs[&room];
@@ -300,9 +316,7 @@ impl World {
         subscribed.sent += 1;
         wire.to_client.push_back(ServerFrame::Event(event.clone()));
         let left = event.kind == EventKind::Leave && event.uid == own();
-        if left && event.seq.get() > subscribed.checked {
-            wire.rooms.remove(&room);
-        }
+        subscribed.evicted = left && event.seq.get() > subscribed.checked;
         true
     }
 
@@ -523,6 +537,11 @@ impl World {
                 }
                 Ok(Err(error)) => {
                     assert_eq!(error.code(), Some(Code::PermissionDenied), "{error}");
+                    assert!(
+                        log.denied.contains(&waiting.nonce),
+                        "refused to a member of {}",
+                        waiting.room
+                    );
                 }
                 Err(oneshot::error::TryRecvError::Empty) => self.waiting.push(waiting),
                 Err(oneshot::error::TryRecvError::Closed) => panic!("never answered"),
