@@ -538,6 +538,56 @@ async fn who_takes_nothing_is_answered_all_the_same_and_misses_nothing() {
 }
 
 #[tokio::test]
+async fn who_has_a_last_page_to_take_is_answered_all_the_same() {
+    let mut server = Server::start().await;
+    let (chat, mut events) = server.chat().queue(4).start().unwrap();
+    let (began, mut ws) = join(chat.subscribe(room(1), Start::Beginning), async {
+        let mut ws = server.socket().await;
+        ws.grant(Some(0), 9, json!({"Truncated": true})).await;
+        ws
+    })
+    .await;
+    began.unwrap();
+    let asked = server.request().await;
+    asked.answer(200, "", &page(1, 9, 9)).await;
+    comes(&mut events, 1, 1).await;
+    let (sent, ()) = join(soon(chat.send(room(1), "hi")), async {
+        ws.grant(Some(9), 9, json!({})).await;
+        let message = ws.hear_a("message").await;
+        ws.sent(&message, 10).await;
+    })
+    .await;
+    assert_eq!(sent.unwrap().message_id, Seq(10));
+    let following = soon(chat.subscribe(room(2), Start::Now));
+    let (began, ()) = join(following, ws.grant(None, 3, json!({}))).await;
+    assert_eq!(began.unwrap(), at(3));
+    ws.say(&event("message", 10, 1)).await;
+    comes(&mut events, 2, 10).await;
+}
+
+#[tokio::test]
+async fn who_has_events_to_take_is_answered_after_a_cut() {
+    let mut server = Server::start().await;
+    let (chat, mut events, mut ws) = narrow(&mut server).await;
+    for seq in 1..=9 {
+        ws.say(&event("message", seq, 1)).await;
+    }
+    let (sent, mut ws) = join(soon(chat.send(room(1), "hi")), async {
+        ws.hear_a("message").await;
+        ws.close(1001).await;
+        let mut ws = server.socket().await;
+        ws.grant(Some(9), 9, json!({})).await;
+        let again = ws.hear_a("message").await;
+        ws.sent(&again, 10).await;
+        ws
+    })
+    .await;
+    assert_eq!(sent.unwrap().message_id, Seq(10));
+    ws.say(&event("message", 10, 1)).await;
+    comes(&mut events, 1, 10).await;
+}
+
+#[tokio::test]
 async fn who_closes_says_goodbye_and_who_drops_is_gone() {
     let mut server = Server::start().await;
     let (chat, mut events, ws) = following(&mut server).await;

@@ -101,7 +101,9 @@ impl Core {
         if !self.connected {
             return None;
         }
-        if let Some(framed) = self.rooms.outgoing(&mut self.number, now) {
+        let outbox = &self.outbox;
+        let holds = |room| outbox.holds(room);
+        if let Some(framed) = self.rooms.outgoing(&mut self.number, now, holds) {
             return Some(framed);
         }
         let dispatch = self.next_message(Way::Frame, now)?;

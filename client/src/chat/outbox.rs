@@ -98,6 +98,11 @@ impl Outbox {
         self.posts == 0
     }
 
+    /// Whether a message to this room has no answer yet.
+    pub(super) fn holds(&self, room: RoomId) -> bool {
+        self.lanes.contains_key(&room)
+    }
+
     pub(super) fn push(&mut self, post: Post) {
         let retry = &self.retry;
         let lane = self.lanes.entry(post.room).or_insert_with(|| Lane {

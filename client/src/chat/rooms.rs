@@ -22,6 +22,9 @@ use crate::{Error, Refusal, Result};
 /// Items that may wait here; the user's own queue is behind it. An event more, and the
 /// log keeps it until there is room.
 const WAITING: usize = 64;
+/// Items at which no room is asked for, whoever waits: a page, what came beside it, and two
+/// words on each room. A log that begins anew with every connection fills no memory.
+const WAITING_MOST: usize = WAITING + limits::EVENTS_PAGE as usize + 2 * MOST_ROOMS;
 /// Rooms asked for at once.
 const ASKED_AT_ONCE: usize = 16;
 /// Rooms that a connection may be subscribed to (contract, section 2).
@@ -144,19 +147,28 @@ impl Rooms {
         }
     }
 
-    /// The next command for the connection.
-    pub(super) fn outgoing(&mut self, number: &mut u64, now: Instant) -> Option<Framed> {
+    /// The next command for the connection. While the user has items to take, only rooms
+    /// are asked for that someone waits for, perhaps the very one who should take them:
+    /// whoever called, or whose message, as `holds` says, needs the room.
+    pub(super) fn outgoing(
+        &mut self,
+        number: &mut u64,
+        now: Instant,
+        holds: impl Fn(RoomId) -> bool,
+    ) -> Option<Framed> {
         if let Some(room) = self.farewells.pop_front() {
             return Some(Command::Unsubscribe { room }.into());
         }
         let asked = |room: &&Room| matches!(room.state, State::Asking { .. });
         let full = self.by_id.values().filter(asked).count() >= ASKED_AT_ONCE;
-        if full || !self.items.is_empty() {
+        if full || self.items.len() >= WAITING_MOST {
             return None;
         }
-        let (id, room) = self.by_id.iter_mut().find(
-            |(_, room)| matches!(room.state, State::Idle { not_before } if due(not_before, now)),
-        )?;
+        let taken = self.items.is_empty();
+        let (id, room) = self.by_id.iter_mut().find(|(id, room)| {
+            matches!(room.state, State::Idle { not_before } if due(not_before, now))
+                && (taken || room.caller.is_some() || holds(**id))
+        })?;
         *number += 1;
         room.state = State::Asking {
             number: *number,

@@ -97,6 +97,24 @@ fn take(world: &mut World, step: Step) {
     };
 }
 
+#[test]
+fn a_log_that_begins_anew_for_ever_fills_no_memory() {
+    let mut world = World::new(1, 1);
+    world.follow(room(1));
+    world.user_sends(room(1));
+    let lives = 3_000;
+    for _ in 0..lives {
+        world.restore(room(1));
+        world.connect();
+        world.client_writes();
+        world.server_reads(Taking::Well);
+        world.client_reads();
+    }
+    let kept = (0..lives).take_while(|_| world.user_takes()).count();
+    assert!((1_000..2_000).contains(&kept), "{kept} items were kept");
+    world.settle();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
