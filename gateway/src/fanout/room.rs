@@ -43,8 +43,8 @@ struct Watcher {
 pub(crate) enum Admission {
     /// It watches; these frames come first.
     Watching(Vec<Frame>),
-    /// His membership ended after it was checked: these frames come, his leave is the
-    /// last of them, and he does not watch.
+    /// His membership ended after it was checked: these frames come, the last of them is
+    /// his leave unless he has it already, and he does not watch.
     Ended(Vec<Frame>),
     /// It is too far behind: read the log up to here, then ask again.
     Behind,

@@ -335,10 +335,7 @@ impl<W: Wire> Connection<W> {
                 "RoomID: enter a room first",
             )),
             Some(room) if self.watches(room) => Ok(room),
-            Some(room) if self.rooms.contains_key(&room) => Err(Error::new(
-                Code::PermissionDenied,
-                "you left the room; enter it again when you are a member",
-            )),
+            Some(room) if self.rooms.contains_key(&room) => Err(left()),
             Some(_) => {
                 let rule = "this connection has neither entered nor subscribed to it";
                 Err(Error::invalid("RoomID", rule))
@@ -372,7 +369,17 @@ impl<W: Wire> Connection<W> {
 
     /// A room that is watched already: its events go on, none is missed.
     async fn still_here(&mut self, granted: Granted) -> Result<(), End> {
-        let Granted { wish, entered, .. } = granted;
+        let Granted {
+            wish,
+            handle,
+            epoch,
+            entered,
+            ..
+        } = granted;
+        // Its events here are of another life of the log than the answer is.
+        if handle.delivered_in(epoch).is_none() {
+            return Err(End::RESTORED);
+        }
         if wish.way == Way::Enter {
             self.leave_current(Some(wish.room));
             self.current = Some(wish.room);
@@ -472,7 +479,13 @@ impl<W: Wire> Connection<W> {
             }
             Admission::Ended(missed) => {
                 self.expel(granted.wish.room);
-                self.write_frames(missed).await
+                let is_told = missed.iter().any(|frame| frame.ends(self.who.uid));
+                self.write_frames(missed).await?;
+                if is_told {
+                    return Ok(());
+                }
+                // He wants what comes after his leave, so nothing else would tell him.
+                self.refuse(&left(), granted.wish.reference).await
             }
         }
     }
@@ -562,6 +575,13 @@ impl<W: Wire> Connection<W> {
         let link = Arc::clone(&self.link);
         written(&link, self.socket.flush()).await
     }
+}
+
+fn left() -> Error {
+    Error::new(
+        Code::PermissionDenied,
+        "you left the room; enter it again when you are a member",
+    )
 }
 
 fn granted_as(way: Way, entered: Entered) -> ServerFrame {

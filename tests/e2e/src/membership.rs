@@ -96,15 +96,21 @@ scenarios! {
             let Ok(entered) = entered else { continue };
             let mut bobs = Feed::new(socket, entered);
             bobs.send(r#"{"Type":"ping"}"#).await;
+            let mut is_told = false;
             loop {
                 match bobs.socket.next().await.unwrap() {
                     ServerFrame::Pong(_) => break,
-                    ServerFrame::Event(event) if event.kind != Message => {}
-                    // Membership is asked about again on the way in.
-                    ServerFrame::Error(fault) if fault.code == Code::PermissionDenied => {}
+                    ServerFrame::Event(event) if event.kind != Message => {
+                        is_told |= event.kind == EventKind::Leave;
+                    }
+                    // His leave was before what he asked for.
+                    ServerFrame::Error(fault) if fault.code == Code::PermissionDenied => {
+                        is_told = true;
+                    }
                     other => panic!("in round {round} he gets {other:?}"),
                 }
             }
+            assert!(is_told, "in round {round} he believes to be inside");
         }
     }
 
