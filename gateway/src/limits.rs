@@ -10,8 +10,9 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use base::{Error, Uid};
+use base::{Email, Error, Uid, Username};
 use tokio::time::Instant;
+use wire::request::LoginName;
 
 use crate::config;
 use crate::http::address::ClientNet;
@@ -80,10 +81,18 @@ impl Limits {
         self.take(&self.login, from)
     }
 
-    /// One login into the account that goes by `name`.
-    pub(crate) fn login_account(&self, name: &str) -> Result<(), Limited> {
-        let key = self.hasher.hash_one(name.to_lowercase());
-        self.take(&self.login_account, key)
+    /// One login into the account that goes by `name`, however that is spelled: by the form
+    /// in which accounts are found.
+    pub(crate) fn login_account(&self, name: &LoginName) -> Result<(), Limited> {
+        let (key, typed) = match name {
+            LoginName::Email(typed) => (Email::parse("Email", typed).map(|it| it.key()), typed),
+            LoginName::Username(typed) => {
+                (Username::parse("Username", typed).map(|it| it.key()), typed)
+            }
+        };
+        // What no account can be called has a bucket as well.
+        let key = key.as_ref().unwrap_or(typed);
+        self.take(&self.login_account, self.hasher.hash_one(key))
     }
 
     /// One change of a user's password, at the rate of logins into his account.

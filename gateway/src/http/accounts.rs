@@ -51,12 +51,11 @@ pub(super) async fn login(
 ) -> Answer<Json<LoggedIn>> {
     gateway.limits.login(visitor.address.into())?;
     let LoginRequest { name, password } = LoginRequest::parse(&body)?;
+    gateway.limits.login_account(&name)?;
     let login = match name {
         LoginName::Email(email) => Login::Email(email),
         LoginName::Username(username) => Login::Username(username),
     };
-    let (Login::Email(account) | Login::Username(account)) = &login;
-    gateway.limits.login_account(account)?;
     let message = VerifyPasswordRequest {
         login: Some(login),
         password,

@@ -342,13 +342,16 @@ async fn logins_are_limited_and_the_answer_says_when_to_come_again() {
     let house = house(&[("LIMITS__LOGIN_ACCOUNT__BURST", "2")]);
     let login = |name: &str| format!(r#"{{"Username":"{name}","Password":"wrong"}}"#);
     for method in ["PUT", "POST"] {
-        let refused = house.ask(method, "/login", &[], &login("ann")).await;
+        let refused = house.ask(method, "/login", &[], &login("jess_é")).await;
         assert_eq!(problem(refused).await.code, Code::Unauthenticated);
     }
-    let limited = house.ask("PUT", "/login", &[], &login("ANN")).await;
-    assert_eq!(limited.headers()[header::RETRY_AFTER], "6");
-    assert_eq!(limited.headers()["ratelimit"], "\"login-account\";r=0;t=6");
-    assert_eq!(problem(limited).await.code, Code::RateLimited);
+    // Other spellings of the same name, as accounts are found.
+    for spelling in ["jess_é", "JESS_É", "jeſſ_é", "jess_e\u{301}"] {
+        let limited = house.ask("PUT", "/login", &[], &login(spelling)).await;
+        assert_eq!(limited.headers()[header::RETRY_AFTER], "6");
+        assert_eq!(limited.headers()["ratelimit"], "\"login-account\";r=0;t=6");
+        assert_eq!(problem(limited).await.code, Code::RateLimited, "{spelling}");
+    }
     let other = house.ask("PUT", "/login", &[], &login("bob")).await;
     assert_eq!(other.status(), StatusCode::UNAUTHORIZED);
 }
