@@ -68,7 +68,8 @@ impl Posts {
     pub(crate) fn send(&self, post: Post) {
         let room = post.room.get();
         let preferred = || self.0.replicas.preferred(room);
-        if let Err(post) = self.outboxes().take(post, PATIENCE, preferred) {
+        let taken = self.outboxes().take(post, PATIENCE, preferred);
+        if let Err(post) = taken {
             let error = Error::rate_limited("too much at once", Duration::from_millis(500));
             post.waiter.answer(Err(error));
         }

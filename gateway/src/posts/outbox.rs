@@ -1,5 +1,5 @@
-//! What waits for each replica, and which replica a room is with. Pure: the
-//! streams do the talking.
+//! What waits for each replica, and which replica a room is with. It talks to nobody:
+//! that is the streams' work.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -150,9 +150,9 @@ impl Outboxes {
         Some(job.post)
     }
 
-    /// A post was refused, and is given back to be told so. One that was sent elsewhere
-    /// before is kept until its deadline: a replica that stands still may go on and write it
-    /// when its author is a member again.
+    /// A post was refused, and is given back to be told so. One that was sent before is kept
+    /// until its deadline: a replica that stands still may go on and write it when its author
+    /// is a member again.
     pub(super) fn refused(&mut self, replica: ReplicaId, id: u64, why: Error) -> Option<Refused> {
         let job = self.boxes.get_mut(&replica)?.unanswered.remove(&id)?;
         self.release(job.post.room);
@@ -223,16 +223,24 @@ impl Outboxes {
         outbox.is_none_or(|outbox| outbox.unanswered.is_empty() && outbox.queue.is_empty())
     }
 
-    /// Gives everything of a dead stream to the replicas that the rooms prefer
-    /// now, in order.
+    /// What was sent on a stream that has died has to be sent again, before what was not:
+    /// no answer to it will come.
+    pub(super) fn take_back(&mut self, replica: ReplicaId) {
+        let outbox = self.boxes.entry(replica).or_default();
+        let unanswered = std::mem::take(&mut outbox.unanswered);
+        let queue = std::mem::take(&mut outbox.queue);
+        outbox.queue = unanswered.into_values().chain(queue).collect();
+    }
+
+    /// Gives what waits for a replica to those that the rooms prefer now, in order. Nothing
+    /// is unanswered there: see [`Outboxes::take_back`].
     pub(super) fn move_on(&mut self, from: ReplicaId, preferred: impl Fn(RoomId) -> ReplicaId) {
         let Some(outbox) = self.boxes.get_mut(&from) else {
             return;
         };
-        let unanswered = std::mem::take(&mut outbox.unanswered);
         let queue = std::mem::take(&mut outbox.queue);
         let mut target: HashMap<RoomId, ReplicaId> = HashMap::new();
-        for job in unanswered.into_values().chain(queue) {
+        for job in queue {
             let room = job.post.room;
             let to = *target.entry(room).or_insert_with(|| preferred(room));
             if let Some(lane) = self.lanes.get_mut(&room) {
@@ -325,6 +333,7 @@ mod tests {
             assert!(outboxes.take(post(1, text), LONG, || ONE).is_ok());
         }
         outboxes.send(ONE, 2, |_| ());
+        outboxes.take_back(ONE);
         outboxes.move_on(ONE, |_| OTHER);
         assert!(outboxes.take(post(1, "d"), LONG, || ONE).is_ok());
         let order: Vec<_> = texts(&mut outboxes, OTHER)
@@ -346,6 +355,21 @@ mod tests {
         let given_up: Vec<&str> = expired.iter().map(|post| post.text.as_str()).collect();
         assert_eq!(given_up, ["late", "behind it"]);
         assert_eq!(texts(&mut outboxes, ONE).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_dead_stream_left_late_is_given_up_with_what_follows_it() {
+        let mut outboxes = Outboxes::default();
+        for text in ["late", "behind it"] {
+            assert!(outboxes.take(post(1, text), LONG, || ONE).is_ok());
+            outboxes.send(ONE, 1, |_| ());
+            tokio::time::advance(LAST_LOOK).await;
+        }
+        tokio::time::advance(Duration::from_secs(6)).await;
+        let now = Instant::now();
+        assert!(outboxes.expired(ONE, now).is_empty(), "an answer may come");
+        outboxes.take_back(ONE);
+        assert_eq!(outboxes.expired(ONE, now).len(), 2);
     }
 
     #[tokio::test(start_paused = true)]
@@ -376,6 +400,7 @@ mod tests {
             assert!(outboxes.take(post(1, text), LONG, || ONE).is_ok());
             outboxes.send(ONE, 1, |_| ());
             if text == "moved" {
+                outboxes.take_back(ONE);
                 outboxes.move_on(ONE, |_| ONE);
                 outboxes.send(ONE, 1, |_| ());
             }

@@ -50,8 +50,9 @@ pub(super) async fn keep(
         }
         fanout.set_cut_off(id, false);
         replica.suspect();
-        posts.move_on(id);
+        posts.outboxes().take_back(id);
         give_up_late(&posts, id);
+        posts.move_on(id);
         if !posts.0.replicas.includes(id) {
             return posts.forget(id);
         }
@@ -116,10 +117,10 @@ async fn run(
                 let Ok(permit) = permit else {
                     return Err(Error::unavailable("not reachable", "the stream was closed"));
                 };
-                let waited = !posts.outboxes().awaits(id);
+                let was_idle = !posts.outboxes().awaits(id);
                 let sending = posts.outboxes().send(id, BATCH, wire);
                 if !sending.is_empty() {
-                    if waited {
+                    if was_idle {
                         heard_at = Instant::now();
                     }
                     permit.send(batch(sending));
@@ -154,7 +155,8 @@ fn take(posts: &Posts, replica: ReplicaId, fanout: &Fanout, answers: Vec<PostAns
         let refusal = match outcome {
             Some(Outcome::Sent(sent)) => {
                 // The bus brings what was given up.
-                if let Some(post) = posts.outboxes().answered(replica, id) {
+                let answered = posts.outboxes().answered(replica, id);
+                if let Some(post) = answered {
                     sent_is(sent, post, fanout);
                 }
                 continue;
@@ -162,6 +164,11 @@ fn take(posts: &Posts, replica: ReplicaId, fanout: &Fanout, answers: Vec<PostAns
             Some(Outcome::Refusal(refusal)) => {
                 let code = tonic::Code::from_i32(refusal.code.cast_signed());
                 let code = status::from_grpc(code).unwrap_or(base::Code::Internal);
+                // It was not written there in time. The replica ends the stream, and then
+                // the post goes elsewhere, or is given up with what has to come after it.
+                if code == base::Code::Unavailable {
+                    continue;
+                }
                 Error::new(code, refusal.detail)
             }
             None => Error::internal("an answer without an outcome"),

@@ -23,9 +23,9 @@ use super::log::World;
 
 /// Messages without an answer, most.
 const WINDOW: usize = 4;
-/// A gateway gives posts up after five seconds, or a little earlier where it had them from
-/// a slow reader.
-const GIVEN_UP: Duration = Duration::from_millis(4_500);
+/// A gateway gives posts up four seconds after it has read them, when no replica will write
+/// them any more, or at five; a little earlier for who wrote them before they were read.
+const GIVEN_UP: Duration = Duration::from_millis(3_500);
 /// How long nothing may come before the connection is given up.
 const SILENCE: Duration = Duration::from_mins(1);
 
@@ -118,8 +118,8 @@ struct Place {
     /// The event that has to come next on this connection: not a new one, where it asked
     /// again for a room that it was getting already.
     next: u64,
-    /// The event that it asked to go on after.
-    asked: u64,
+    /// The event that it asked to go on after; without one it asked for what is to come.
+    asked: Option<u64>,
     epoch: Option<u64>,
     standing: Standing,
     /// What it was sent in this life of the log.
@@ -244,11 +244,11 @@ impl State {
                 _ => continue,
             }
             place.standing = Standing::Asked;
-            place.asked = place.last;
+            place.asked = (!self.world.chance(5)).then_some(place.last);
             let command = Command::Subscribe {
                 room: RoomId::new(room).unwrap(),
-                after: Some(Seq(place.last)),
-                epoch: place.epoch.map(Epoch),
+                after: place.asked.map(Seq),
+                epoch: place.epoch.map(Epoch).filter(|_| place.asked.is_some()),
             };
             send(socket, format!("r{room}"), command).await?;
         }
@@ -336,24 +336,31 @@ impl State {
         let place = self.rooms.get_mut(&entered.room.unwrap().get()).unwrap();
         let (head, epoch) = (entered.seq.unwrap().get(), entered.epoch.unwrap().0);
         let newest = head.saturating_sub(1_000);
-        if entered.reset {
-            assert_ne!(place.epoch, Some(epoch), "nothing was restored");
-            self.report.resets += 1;
-            place.asked = newest;
-            place.last = newest;
-            place.has.clear();
-        } else {
-            assert!(place.epoch.is_none_or(|before| before == epoch));
-            assert!(place.asked <= head);
-            assert_eq!(entered.truncated, place.asked < newest);
-            if entered.truncated {
-                // The rest is to be had by HTTP.
-                self.report.truncated += 1;
-                place.asked = newest;
-                place.last = place.last.max(newest);
+        let (after, is_new_life) = match place.asked {
+            None => {
+                assert!(!entered.reset && !entered.truncated);
+                (head, place.epoch != Some(epoch))
             }
+            Some(_) if entered.reset => {
+                assert_ne!(place.epoch, Some(epoch), "nothing was restored");
+                self.report.resets += 1;
+                (newest, true)
+            }
+            Some(asked) => {
+                assert!(place.epoch.is_none_or(|before| before == epoch));
+                assert!(asked <= head);
+                assert_eq!(entered.truncated, asked < newest);
+                self.report.truncated += u64::from(entered.truncated);
+                // The rest is to be had by HTTP.
+                (asked.max(newest), false)
+            }
+        };
+        if is_new_life {
+            place.last = 0;
+            place.has.clear();
         }
-        place.next = place.asked + 1;
+        place.last = place.last.max(after);
+        place.next = after + 1;
         self.report.resumed += u64::from(place.last > 0);
         place.epoch = Some(epoch);
         place.standing = Standing::In;

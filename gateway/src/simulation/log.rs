@@ -25,6 +25,9 @@ pub(super) struct Log {
     nonces: BTreeMap<(u64, String), (String, u64)>,
     /// What authors were told in this life of the log: nonce and Seq.
     acked: Vec<(u64, String, u64)>,
+    /// By author: his newest message that a restore took away. Up to there he may say
+    /// things again, behind what was on its way meanwhile.
+    taken_away: BTreeMap<u64, u64>,
 }
 
 impl Log {
@@ -179,7 +182,12 @@ impl World {
         self.room(room, |log| {
             let keep = log.head().saturating_sub(back).max(5);
             log.epoch += 1;
-            log.events.truncate(usize::try_from(keep).unwrap());
+            for event in log.events.split_off(usize::try_from(keep).unwrap()) {
+                if let Some(number) = number_in(&event) {
+                    let newest = log.taken_away.entry(event.uid).or_default();
+                    *newest = number.max(*newest);
+                }
+            }
             log.nonces.retain(|_, (_, seq)| *seq <= keep);
             log.acked.retain(|(_, _, seq)| *seq <= keep);
             log.members.clear();
@@ -258,11 +266,13 @@ impl World {
                 if event.kind == Kind::Leave as u32 {
                     was_out.insert(event.uid);
                 }
-                let elsewhere = event.uid == ELSEWHERE || event.text.is_empty();
-                if elsewhere || was_out.contains(&event.uid) {
+                let Some(number) = number_in(event) else {
+                    continue;
+                };
+                let taken_away = log.taken_away.get(&event.uid);
+                if was_out.contains(&event.uid) || taken_away >= Some(&number) {
                     continue;
                 }
-                let number: u64 = event.text.parse().unwrap();
                 let before = newest.insert(event.uid, number);
                 assert!(
                     before.is_none_or(|before| before < number),
@@ -281,4 +291,10 @@ impl World {
         }
         words
     }
+}
+
+/// A message's number among those of its author; `None` for what no client wrote.
+fn number_in(event: &Event) -> Option<u64> {
+    let elsewhere = event.uid == ELSEWHERE || event.text.is_empty();
+    (!elsewhere).then(|| event.text.parse().unwrap())
 }

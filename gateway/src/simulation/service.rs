@@ -103,7 +103,8 @@ impl Replica {
         }
     }
 
-    /// Writes posts, in order; `None` where it dies without a word.
+    /// Writes posts, in order, up to one that is too late; `None` where it dies without a
+    /// word.
     async fn work(
         &self,
         mut waiting: mpsc::Receiver<(Post, Instant)>,
@@ -111,10 +112,13 @@ impl Replica {
     ) -> Option<()> {
         while let Some((post, sent_at)) = waiting.recv().await {
             self.takes().await.ok()?;
-            if Instant::now() >= sent_at + Duration::from_millis(post.patience_ms.into()) {
-                return None;
-            }
-            let outcome = self.write(&post);
+            let is_late =
+                Instant::now() >= sent_at + Duration::from_millis(post.patience_ms.into());
+            let outcome = if is_late {
+                refused(Code::Unavailable)
+            } else {
+                self.write(&post)
+            };
             if self.world.chance(1) {
                 return None;
             }
@@ -127,6 +131,9 @@ impl Replica {
                 bus_down: self.world.chance(2),
             };
             answers.send(Ok(message)).await.ok()?;
+            if is_late {
+                break;
+            }
         }
         Some(())
     }
@@ -140,16 +147,8 @@ impl Replica {
                 event: Some(event),
                 repeat,
             }),
-            Err(no) => {
-                let status = refusal(match no {
-                    No::Member => Code::PermissionDenied,
-                    No::Nonce => Code::NonceReused,
-                });
-                Outcome::Refusal(Refusal {
-                    code: u32::try_from(i32::from(status.code())).unwrap(),
-                    detail: status.message().to_owned(),
-                })
-            }
+            Err(No::Member) => refused(Code::PermissionDenied),
+            Err(No::Nonce) => refused(Code::NonceReused),
         }
     }
 }
@@ -165,6 +164,14 @@ async fn read(mut posts: Streaming<PostBatch>, queue: mpsc::Sender<(Post, Instan
             }
         }
     }
+}
+
+fn refused(code: Code) -> Outcome {
+    let status = refusal(code);
+    Outcome::Refusal(Refusal {
+        code: u32::try_from(i32::from(status.code())).unwrap(),
+        detail: status.message().to_owned(),
+    })
 }
 
 fn unavailable() -> Status {
