@@ -74,8 +74,10 @@ pub(super) async fn send(
         request_id: caller.call.request_id().clone(),
         waiter: Box::new(Told(told)),
     });
-    let sent = outcome
+    // A post has a time of its own, which may be longer than a request's.
+    let sent = tokio::time::timeout_at(caller.call.deadline(), outcome)
         .await
+        .map_err(|_| Error::deadline_exceeded())?
         .map_err(|_| Error::unavailable("going down", "nobody is left to answer"))??;
     let event = sent
         .event
