@@ -19,8 +19,9 @@ use tokio::time::Instant;
 use crate::config::{Address, Secret, Tls};
 use crate::{Channel, Lifecycle};
 
-/// How long a replica that failed is asked last.
-const SUSPECT_FOR: Duration = Duration::from_secs(1);
+/// How long a replica that failed is asked last: longer than it takes the gateway to find
+/// out that it still gives no answer.
+const SUSPECT_FOR: Duration = Duration::from_secs(2);
 /// How long one attempt may take while there is another replica to ask.
 const ATTEMPT: Duration = Duration::from_millis(1_500);
 
