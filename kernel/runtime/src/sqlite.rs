@@ -72,3 +72,26 @@ pub async fn open(path: &Path, mut migrator: Migrator) -> Result<Sqlite, StoreEr
 fn is_free(connection: &SqliteConnection) -> bool {
     !connection.is_in_transaction()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_commit_returns_after_its_fsync() {
+        let folder = tempfile::tempdir().unwrap();
+        let none = Migrator::with_migrations(Vec::new());
+        let database = open(&folder.path().join("a.db"), none).await.unwrap();
+        let mut writer = database.writer.acquire().await.unwrap();
+        let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&mut *writer)
+            .await
+            .unwrap();
+        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(&mut *writer)
+            .await
+            .unwrap();
+        // As SQLite numbers them: OFF is 0, NORMAL 1, FULL 2, EXTRA 3.
+        assert_eq!((journal.as_str(), synchronous), ("wal", 2));
+    }
+}
