@@ -112,9 +112,15 @@ async fn write(
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     while !*stopped.borrow() {
         tick.tick().await;
-        let text = began.elapsed().as_micros().to_string();
+        let said_at = began.elapsed();
+        let text = said_at.as_micros().to_string();
         match socket.say_in(Some(room), &text, None).await {
-            Ok(_) => counts.said.fetch_add(1, Ordering::Relaxed),
+            Ok(_) => {
+                let waited = (began.elapsed() - said_at).as_micros();
+                let waited = u64::try_from(waited).unwrap();
+                counts.slowest.fetch_max(waited, Ordering::Relaxed);
+                counts.said.fetch_add(1, Ordering::Relaxed)
+            }
             // More than the machine can take in is refused.
             Err(error) => {
                 assert!(error.refusal().is_some(), "{error:?}");
@@ -192,6 +198,8 @@ struct Load {
 #[derive(Default)]
 struct Counts {
     said: AtomicU64,
+    /// How long the slowest answer took, in microseconds.
+    slowest: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -275,6 +283,7 @@ async fn after_a_long_outage_delivery_is_current_within_five_seconds(world: Worl
     let during = highest(&dev, size.outage).await;
     dev.up("kafka").await;
     let (up_at, written) = (began.elapsed(), load.said() - had);
+    let slowest = Duration::from_micros(counts.slowest.load(Ordering::Relaxed));
     let after = highest(&dev, AFTER).await;
     let ended_at = began.elapsed();
     let seconds = load.end().await;
@@ -284,7 +293,7 @@ async fn after_a_long_outage_delivery_is_current_within_five_seconds(world: Worl
     let lasted = up_at.saturating_sub(down_at);
     println!(
         "{written} messages written in an outage of {lasted:?} ({} a second; {} refused in all); \
-         {:?} late at most, {:?} from five seconds after it",
+         {:?} late at most, where the slowest answer took {slowest:?}; {:?} from five seconds after it",
         written / lasted.as_secs(),
         counts.refused.load(Ordering::Relaxed),
         outage.latest,
@@ -293,7 +302,8 @@ async fn after_a_long_outage_delivery_is_current_within_five_seconds(world: Worl
     is_flat(before, [during, after]);
     let each = written / ROOMS as u64;
     assert!(each > POINTED_AT, "{each} in a room are too few to tell");
-    assert!(outage.latest <= LATE, "{outage:?}");
+    // An event is on its way from when it is written, which the log may have taken its time for.
+    assert!(outage.latest <= LATE + slowest, "{outage:?}");
     assert!(back.arrived > 0 && back.latest <= OLD, "{back:?}");
     dev.well_again().await;
 }

@@ -220,9 +220,10 @@ disruptive_scenarios! {
             waits.len(), at(50), at(99), quiet / MIB, peak / MIB, MOST / MIB,
         );
         assert!(limited > 0, "it was no overload");
-        // It runs beside what it measures, and reads answers as late as it writes.
-        assert!(at(99) <= SOON + lag, "{:?}", at(99));
-        assert!(at(50) <= SOON, "{:?}", at(50));
+        // It shares the processors with what it measures. When its turn comes late it writes
+        // all that was due meanwhile before it reads, and by then its next turn may be as late.
+        assert!(at(99) <= SOON + 2 * lag, "{:?}", at(99));
+        assert!(at(50) <= SOON + lag, "{:?}", at(50));
         assert!(peak <= MOST, "{peak} bytes");
     }
 }
