@@ -31,6 +31,8 @@ pub(in crate::load) struct Watched {
     /// The replay leaves out older events.
     pub(super) truncated: bool,
     pub(super) late: Late,
+    /// When it began to wait for events.
+    began: Timestamp,
     pub(super) stream: Stream,
     /// Its user's leave has come, and no join after it.
     left: bool,
@@ -50,6 +52,7 @@ impl Watched {
             epoch: None,
             truncated: false,
             late: Late::default(),
+            began: SystemClock.now(),
             stream: Stream {
                 reader: label.to_owned(),
                 uid,
@@ -114,9 +117,11 @@ impl Watched {
         }
     }
 
-    /// How long after it was written down an event came: the machine has one clock.
+    /// How long after it was written down an event came: the machine has one clock. What
+    /// is older than the reader is late from his beginning on.
     fn mind_delay(&mut self, written: Timestamp, now: Micros) {
-        let delay = SystemClock.now().micros() - written.micros();
+        let since = written.max(self.began);
+        let delay = SystemClock.now().micros() - since.micros();
         let delay = u64::try_from(delay).unwrap_or(0);
         self.late.note(delay, now, &self.stream.reader);
     }
@@ -168,23 +173,33 @@ impl Late {
 mod tests {
     use super::*;
 
+    /// How late an event came that was written 20 s ago, to one who waits since `began`.
+    fn lateness(began: Timestamp, live: bool) -> Option<Micros> {
+        let (room, uid) = (RoomId::new(1).unwrap(), Uid::new(1).unwrap());
+        let mut watched = Watched::new(room, uid, "reader", true);
+        watched.began = began;
+        let event = ledger::Event {
+            seq: Seq(1),
+            kind: EventKind::Message,
+            id: Seq(1),
+            uid,
+            text: 0,
+            timestamp: SystemClock.now().before(Duration::from_secs(20)),
+        };
+        watched.keep(event, 30_000_000, live);
+        watched.late.finish().pop().map(|outage| outage.lasted)
+    }
+
     #[test]
     fn an_event_that_was_paged_late_counts_as_one_that_came_late() {
-        let (room, uid) = (RoomId::new(1).unwrap(), Uid::new(1).unwrap());
+        let began = SystemClock.now().before(Duration::from_mins(1));
         for live in [false, true] {
-            let mut watched = Watched::new(room, uid, "reader", true);
-            let written = SystemClock.now().micros() - 20_000_000;
-            let event = ledger::Event {
-                seq: Seq(1),
-                kind: EventKind::Message,
-                id: Seq(1),
-                uid,
-                text: 0,
-                timestamp: Timestamp::from_micros(written),
-            };
-            watched.keep(event, 30_000_000, live);
-            let outages = watched.late.finish();
-            assert!(outages[0].lasted >= 20_000_000, "{outages:?}");
+            assert!(lateness(began, live) >= Some(20_000_000));
         }
+    }
+
+    #[test]
+    fn nobody_waits_for_an_event_before_he_is_there() {
+        assert_eq!(lateness(SystemClock.now(), true), None);
     }
 }
