@@ -11,6 +11,7 @@ use super::User;
 #[cfg(feature = "distributed")]
 use super::distributed::Dev;
 use super::embedded::{self, Embedded};
+#[cfg(feature = "distributed")]
 use super::extra_gateway::ExtraGateway;
 
 /// The system a scenario runs against.
