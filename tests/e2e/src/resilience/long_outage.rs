@@ -112,12 +112,11 @@ async fn write(
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     while !*stopped.borrow() {
         tick.tick().await;
-        let said_at = began.elapsed();
-        let text = said_at.as_micros().to_string();
+        let asked_at = Instant::now();
+        let text = (asked_at - began).as_micros().to_string();
         match socket.say_in(Some(room), &text, None).await {
             Ok(_) => {
-                let waited = (began.elapsed() - said_at).as_micros();
-                let waited = u64::try_from(waited).unwrap();
+                let waited = u64::try_from(asked_at.elapsed().as_micros()).unwrap();
                 counts.slowest.fetch_max(waited, Ordering::Relaxed);
                 counts.said.fetch_add(1, Ordering::Relaxed)
             }
