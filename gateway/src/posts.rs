@@ -85,7 +85,7 @@ impl Posts {
             for replica in current {
                 if !attended.contains(&replica.id()) {
                     let draining = lifecycle.draining().clone();
-                    let work = stream::keep(self.clone(), replica, fanout.clone(), draining);
+                    let work = stream::serve(self.clone(), replica, fanout.clone(), draining);
                     let stopping = lifecycle.stopping().clone();
                     lifecycle.spawn("post-stream", async move {
                         stopping.run_until_cancelled(work).await;

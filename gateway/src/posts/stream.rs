@@ -28,19 +28,36 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait before a stream is opened again.
 const REOPEN_PAUSE: Duration = Duration::from_millis(50);
 
-/// Keeps the stream to a replica for as long as there is this replica. It is open also
-/// while there is nothing to send: on it the replica says whether it reaches the bus.
-pub(super) async fn keep(
+/// Serves a replica for as long as there is this replica.
+pub(super) async fn serve(
     posts: Posts,
     replica: Replica,
     fanout: Fanout,
     draining: CancellationToken,
 ) {
+    // Authors are told in time also while the stream is being opened.
+    let telling = async {
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            tick.tick().await;
+            give_up_late(&posts, replica.id());
+        }
+    };
+    tokio::select! {
+        () = keep(&posts, &replica, &fanout, &draining) => {}
+        () = telling => {}
+    }
+    posts.forget(replica.id());
+}
+
+/// Keeps the stream to a replica. It is open also while there is nothing to send: on it
+/// the replica says whether it reaches the bus.
+async fn keep(posts: &Posts, replica: &Replica, fanout: &Fanout, draining: &CancellationToken) {
     let id = replica.id();
     let filled = posts.outboxes().filled(id);
     let mut opened = true;
     loop {
-        let ended = run(&posts, &replica, &filled, &fanout, &mut opened).await;
+        let ended = run(posts, replica, &filled, fanout, &mut opened).await;
         // In one process the replica ends with the gateway.
         if let Err(error) = ended
             && std::mem::take(&mut opened)
@@ -51,10 +68,10 @@ pub(super) async fn keep(
         fanout.set_cut_off(id, false);
         replica.suspect();
         posts.outboxes().take_back(id);
-        give_up_late(&posts, id);
+        give_up_late(posts, id);
         posts.move_on(id);
         if !posts.0.replicas.includes(id) {
-            return posts.forget(id);
+            return;
         }
         tokio::time::sleep(REOPEN_PAUSE).await;
         // Without haste, unless something waits for this very replica.
@@ -98,7 +115,6 @@ async fn run(
         tokio::select! {
             biased;
             _ = tick.tick() => {
-                give_up_late(posts, id);
                 if !posts.0.replicas.includes(id) && posts.outboxes().is_idle(id) {
                     return Ok(());
                 }
