@@ -139,6 +139,10 @@ impl Line {
 
     /// Tries elsewhere: this gateway does not do what it should.
     pub(super) fn give_up(&mut self, why: &str) {
+        // It is on its way to another already.
+        if self.socket.is_none() {
+            return;
+        }
         self.kept.meet(why);
         self.hang_up();
     }
