@@ -25,11 +25,19 @@ const HELD: usize = 1_024;
 pub(crate) struct Watch {
     /// The connection.
     pub(crate) link: Arc<Link>,
-    /// Whose it is: his own leave ends the watch.
+    /// Whose it is: his own leave ends the watch,
     pub(crate) uid: Uid,
-    /// Where the log ended when his membership was checked: an older leave of his
-    /// was before he joined again.
-    pub(crate) checked_at: Seq,
+    /// unless it is not after this: he joined again before his membership was checked. What
+    /// is after the Seq that he was told with the answer is live to him, though, and ends
+    /// it always.
+    pub(crate) member_at: Seq,
+}
+
+impl Watch {
+    /// Whether nothing may come after this frame.
+    pub(crate) fn ends_with(&self, frame: &Frame) -> bool {
+        frame.ends(self.uid) && frame.seq > self.member_at
+    }
 }
 
 struct Watcher {
@@ -144,8 +152,8 @@ impl Room {
     }
 
     /// Lets a connection watch from after `after` on, if the ring reaches back so
-    /// far. `head` is where the log ended, in its life `epoch`, at some time after the
-    /// room was opened.
+    /// far. `head` is where the log ended, in its life `epoch`, when the membership was
+    /// checked, which was after the room was opened.
     pub(crate) fn admit(
         &mut self,
         watch: Watch,
@@ -164,12 +172,11 @@ impl Room {
             .map_or(delivered.next(), |frame| frame.seq);
         // The ring has to tell what he missed, and whether his membership ended between
         // its check and now.
-        if after.min(watch.checked_at).next() < oldest {
+        if after.min(head).next() < oldest {
             return Admission::Behind;
         }
-        let unchecked = |frame: &&Frame| frame.seq > watch.checked_at;
-        let mut his_leaves = self.ring.iter().filter(|frame| frame.ends(watch.uid));
-        let end = his_leaves.find(unchecked).map(|frame| frame.seq);
+        let end = self.ring.iter().find(|frame| watch.ends_with(frame));
+        let end = end.map(|frame| frame.seq);
         let missed = self
             .ring
             .iter()
@@ -235,7 +242,7 @@ impl Room {
                 // A full queue ends the connection: the log is the buffer.
                 return false;
             }
-            !(frame.ends(watcher.watch.uid) && frame.seq > watcher.watch.checked_at)
+            !watcher.watch.ends_with(&frame)
         });
         self.ring_bytes += frame.text.len();
         self.ring.push_back(frame);
@@ -272,11 +279,11 @@ mod tests {
         .unwrap()
     }
 
-    fn watch(link: &Arc<Link>, uid: u64, checked_at: u64) -> Watch {
+    fn watch(link: &Arc<Link>, uid: u64, member_at: u64) -> Watch {
         Watch {
             link: Arc::clone(link),
             uid: Uid::new(uid).unwrap(),
-            checked_at: Seq(checked_at),
+            member_at: Seq(member_at),
         }
     }
 
@@ -386,7 +393,7 @@ mod tests {
         for seq in 7..=300 {
             room.offer(frame(seq));
         }
-        let again = room.admit(watch(&link, 7, 4), Seq(300), Seq(300), None);
+        let again = room.admit(watch(&link, 7, 4), Seq(300), Seq(4), None);
         assert!(matches!(again, Admission::Behind));
         room.offer(frame(301));
         assert_eq!(seqs(&mut queue), [0; 0]);

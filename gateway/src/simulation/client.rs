@@ -120,6 +120,10 @@ struct Place {
     next: u64,
     /// The event that it asked to go on after; without one it asked for what is to come.
     asked: Option<u64>,
+    /// The newest event as the answer has it: what is after it is live.
+    told: u64,
+    /// It has seen its user leave, live: nothing more comes before the next answer.
+    left: bool,
     epoch: Option<u64>,
     standing: Standing,
     /// What it was sent in this life of the log.
@@ -317,7 +321,14 @@ impl State {
         self.world
             .check_event(self.uid, room, epoch, seq, &event.text);
         assert_eq!(seq, place.next, "user {} in room {room}", self.uid);
+        assert!(
+            !place.left,
+            "user {} got {seq} of {room} after he left",
+            self.uid
+        );
         place.next += 1;
+        let is_own_leave = event.kind == EventKind::Leave && event.uid.get() == self.uid;
+        place.left = is_own_leave && seq > place.told;
         if seq <= place.last {
             return;
         }
@@ -326,7 +337,7 @@ impl State {
         self.report.events += 1;
         // While it waits for an answer, that tells where it stands.
         let is_in = matches!(place.standing, Standing::In);
-        if event.kind == EventKind::Leave && event.uid.get() == self.uid && is_in {
+        if is_own_leave && is_in {
             let later = Instant::now() + self.world.millis(0, 400);
             place.standing = Standing::Later(later);
         }
@@ -362,6 +373,7 @@ impl State {
         place.last = place.last.max(after);
         place.next = after + 1;
         self.report.resumed += u64::from(place.last > 0);
+        (place.told, place.left) = (head, false);
         place.epoch = Some(epoch);
         place.standing = Standing::In;
     }

@@ -54,6 +54,13 @@ pub(super) struct Granted {
     pub(super) entered: Entered,
 }
 
+impl Granted {
+    /// The Seq that the client is told: what is after it is live.
+    pub(super) fn told(&self) -> Seq {
+        self.entered.seq.unwrap_or(self.head)
+    }
+}
+
 /// What an operation of a connection came to.
 pub(super) enum Done {
     /// The position is known, or the wish refused.
