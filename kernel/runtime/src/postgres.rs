@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Executor as _, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
 use crate::config::Postgres;
 use crate::{Lifecycle, Part, StoreError};
@@ -15,8 +15,12 @@ use crate::{Lifecycle, Part, StoreError};
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a connection that is given back may take to answer. Without an end to this,
 /// a database that went away without a word would keep each connection that was given up
-/// on it, until the pool has none left.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
+/// on it, until the pool has none left. It is longer than a statement may run: one that was
+/// given up runs to its end first, and to connect anew, time after time, would cost a
+/// machine that is too slow already more than to wait.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection that was used this short a time ago is not asked whether it lives.
+const FRESH: Duration = Duration::from_secs(1);
 /// How often the database is asked whether it is there.
 const PROBE_PERIOD: Duration = Duration::from_secs(1);
 
@@ -55,6 +59,15 @@ pub fn connect(
     let pool = PgPoolOptions::new()
         .max_connections(postgres.connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, it| {
+            Box::pin(async move {
+                if it.idle_for > FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .after_release(|connection, _| Box::pin(is_free(connection)))
         .connect_lazy_with(options);
     let part = lifecycle.health().part(format!("postgres/{}", schema.name));

@@ -6,6 +6,7 @@
 //! waited for. One statement would read the members as they were before, and let a
 //! kicked user's message through.
 
+mod own;
 mod rows;
 
 use std::collections::{HashMap, HashSet};
@@ -16,9 +17,11 @@ use base::{Epoch, RoomId, Seq, Timestamp, Uid};
 use runtime::config::Postgres;
 use runtime::postgres::Schema;
 use runtime::{Lifecycle, StoreError};
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnection, PgPool};
 use tokio::time::Instant;
 
+use own::OwnConnections;
 use rows::{EventRow, events};
 
 use super::{Behind, Needs, Published, Store, check_time, halves, id};
@@ -33,7 +36,9 @@ const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// The logs on PostgreSQL.
 pub struct PostgresStore {
+    /// For whoever reads.
     pool: PgPool,
+    own: OwnConnections,
 }
 
 impl PostgresStore {
@@ -51,8 +56,10 @@ impl PostgresStore {
             migrator: sqlx::migrate!("migrations/postgres"),
             statement_timeout: STATEMENT_TIMEOUT,
         };
+        let pool = runtime::postgres::connect(postgres, schema, lifecycle)?;
         Ok(Self {
-            pool: runtime::postgres::connect(postgres, schema, lifecycle)?,
+            own: OwnConnections::beside(&pool),
+            pool,
         })
     }
 }
@@ -66,7 +73,8 @@ impl Store for PostgresStore {
         before: Instant,
     ) -> Result<Vec<Outcome>, StoreError> {
         let needs = Needs::of(entries);
-        let mut tx = self.pool.begin().await?;
+        let mut connection = self.own.take().await?;
+        let mut tx = connection.begin().await?;
         if !needs.begun.is_empty() {
             sqlx::query(
                 "INSERT INTO heads (room_id, epoch)
@@ -94,6 +102,7 @@ impl Store for PostgresStore {
         );
         write(&mut tx, &plan).await?;
         tx.commit().await?;
+        self.own.give_back(connection);
         Ok(plan.outcomes)
     }
 
@@ -101,6 +110,7 @@ impl Store for PostgresStore {
         let rooms: Vec<i64> = done.iter().map(|stretch| stretch.room.as_i64()).collect();
         let from: Vec<i64> = done.iter().map(|stretch| stretch.from.as_i64()).collect();
         let to: Vec<i64> = done.iter().map(|stretch| stretch.to.as_i64()).collect();
+        let mut connection = self.own.take().await?;
         let noted: Vec<(i64,)> = sqlx::query_as(
             "WITH locked AS (
                  SELECT room_id
@@ -121,8 +131,9 @@ impl Store for PostgresStore {
         .bind(&rooms)
         .bind(&from)
         .bind(&to)
-        .fetch_all(&self.pool)
+        .fetch_all(&mut connection)
         .await?;
+        self.own.give_back(connection);
         noted
             .into_iter()
             .map(|(room,)| id(room, "heads.room_id"))
