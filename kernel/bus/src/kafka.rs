@@ -167,11 +167,9 @@ impl KafkaBus {
         let options = AdminOptions::new()
             .operation_timeout(Some(ASK_TIMEOUT))
             .request_timeout(Some(ASK_TIMEOUT));
-        for outcome in admin
-            .create_topics([&topic], &options)
-            .await
-            .map_err(failed)?
-        {
+        let outcomes = admin.create_topics([&topic], &options).await;
+        end_elsewhere(admin);
+        for outcome in outcomes.map_err(failed)? {
             match outcome {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((topic, code)) => return Err(BusError(format!("{topic}: {code}"))),
@@ -244,6 +242,15 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| BusError(error.to_string()))?
 }
 
+/// Drops a client of librdkafka where blocking is allowed: its end waits for its threads,
+/// and a consumer's for its group.
+fn end_elsewhere(client: impl Send + 'static) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(move || drop(client))),
+        Err(_) => drop(client),
+    }
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(error: KafkaError) -> BusError {
     BusError(error.to_string())
@@ -256,7 +263,10 @@ impl Bus for KafkaBus {
         let record = FutureRecord::to(&self.topic)
             .key(&key[..])
             .payload(&record.payload[..]);
-        let outcome = match self.producer().send_result(record) {
+        // The producer is not held while its answer is waited for: who holds it last, when
+        // it is replaced, would wait for its end here.
+        let sent = self.producer().send_result(record);
+        let outcome = match sent {
             Err((error, _)) => Err(failed(error)),
             Ok(delivery) => match self.watched(delivery).await {
                 Ok(Ok(_)) => Ok(()),
@@ -300,7 +310,7 @@ impl Bus for KafkaBus {
         .await?;
         Ok(Box::new(KafkaTail {
             probe: probe(Arc::clone(&consumer), self.topic.clone(), partitions),
-            consumer,
+            consumer: Some(consumer),
             wanted,
         }))
     }
@@ -351,17 +361,31 @@ fn probe(consumer: Arc<StreamConsumer<Watcher>>, topic: String, before: Vec<i32>
 type Probing = Pin<Box<dyn Future<Output = BusError> + Send>>;
 
 struct KafkaTail {
-    consumer: Arc<StreamConsumer<Watcher>>,
     probe: Probing,
+    /// There until the tail ends.
+    consumer: Option<Arc<StreamConsumer<Watcher>>>,
     wanted: Wanted,
+}
+
+impl Drop for KafkaTail {
+    fn drop(&mut self) {
+        if let Some(consumer) = self.consumer.take() {
+            // The probe's hold on it is gone then.
+            self.probe = Box::pin(std::future::pending());
+            end_elsewhere(consumer);
+        }
+    }
 }
 
 #[async_trait]
 impl Tail for KafkaTail {
     async fn next(&mut self) -> Result<Record, BusError> {
+        let Some(consumer) = &self.consumer else {
+            return Err(BusError("the tail has ended".to_owned()));
+        };
         loop {
             let message = tokio::select! {
-                message = self.consumer.recv() => message.map_err(failed)?,
+                message = consumer.recv() => message.map_err(failed)?,
                 error = &mut self.probe => return Err(error),
             };
             let key = message.key().and_then(|key| <[u8; 8]>::try_from(key).ok());

@@ -45,7 +45,8 @@ impl OwnConnections {
     }
 }
 
-#[cfg(all(test, feature = "servers"))]
+#[cfg(test)]
+#[cfg(feature = "servers")]
 mod tests {
     use std::time::Duration;
 
