@@ -8,7 +8,10 @@
 //! repeat known.
 
 mod outbox;
+mod silence;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +23,7 @@ use runtime::{Lifecycle, Replica, ReplicaId, Replicas, RequestId};
 
 use crate::fanout::Fanout;
 use outbox::Outboxes;
+use silence::Silence;
 
 /// How long a post may take, retries included, until its author is told that it
 /// may not have happened.
@@ -48,6 +52,7 @@ pub(crate) struct Posts(Arc<Shared>);
 struct Shared {
     replicas: Replicas,
     outboxes: Mutex<Outboxes>,
+    silence: Silence,
 }
 
 impl Posts {
@@ -55,6 +60,7 @@ impl Posts {
         let posts = Self(Arc::new(Shared {
             replicas,
             outboxes: Mutex::default(),
+            silence: Silence::default(),
         }));
         let work = posts.clone().attend(fanout.clone(), lifecycle.clone());
         let stopping = lifecycle.stopping().clone();

@@ -22,8 +22,10 @@ use crate::domain::{Entry, Event, Outcome};
 use crate::publisher::Publisher;
 use crate::store::{Store, in_time};
 
-/// How long to wait when every room of a batch is held by another writer.
+/// How long to wait when every room of a batch is held by another writer: at first,
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
+/// and at most, as the other may be slow because of all who ask.
+const BUSY_PAUSE_MOST: Duration = Duration::from_millis(50);
 /// How long to wait when the store is not there.
 const DOWN_PAUSE: Duration = Duration::from_millis(100);
 
@@ -115,6 +117,7 @@ impl Writer {
                 publisher: Publisher::start(Arc::clone(store), Arc::clone(bus), lifecycle),
                 batch: writing.batch,
                 waiting: VecDeque::new(),
+                busy_pause: BUSY_PAUSE,
             };
             let stopping = lifecycle.stopping().clone();
             lifecycle.spawn("writer", async move {
@@ -179,6 +182,8 @@ struct Shard {
     batch: usize,
     /// What was taken from the queue and is not answered, in order.
     waiting: VecDeque<Job>,
+    /// How long to wait when every room is held the next time.
+    busy_pause: Duration,
 }
 
 impl Shard {
@@ -300,7 +305,12 @@ impl Shard {
             reply.send(Ok(outcome));
         }
         self.publisher.publish(news);
-        (self.waiting.len() == count).then_some(BUSY_PAUSE)
+        if self.waiting.len() < count {
+            self.busy_pause = BUSY_PAUSE;
+            return None;
+        }
+        let longer = (self.busy_pause * 2).min(BUSY_PAUSE_MOST);
+        Some(std::mem::replace(&mut self.busy_pause, longer))
     }
 
     /// A batch that the store refused for its content: the entry at fault fails

@@ -21,8 +21,6 @@ use crate::fanout::Fanout;
 const BATCH: usize = 256;
 /// How often posts that are too late are looked for.
 const TICK: Duration = Duration::from_millis(250);
-/// A stream on which posts wait and nothing is answered for so long is dead.
-const SILENCE: Duration = Duration::from_millis(1_200);
 /// How long opening may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait before a stream is opened again.
@@ -63,7 +61,8 @@ async fn keep(posts: &Posts, replica: &Replica, fanout: &Fanout, draining: &Canc
             && std::mem::take(&mut opened)
             && !draining.is_cancelled()
         {
-            tracing::warn!(replica = replica.name(), %error, "a stream of posts ended");
+            let (replica, cause) = (replica.name(), error.cause());
+            tracing::warn!(replica, %error, cause, "a stream of posts ended");
         }
         fanout.set_cut_off(id, false);
         replica.suspect();
@@ -101,6 +100,8 @@ async fn run(
     *opened = true;
     let mut heard_at = Instant::now();
     let opened_at = heard_at;
+    // A post whose answer is timed, and when it was sent.
+    let mut timed: Option<(u64, Instant)> = None;
     let batch = |posts| PostBatch {
         posts,
         sent_ms: u64::try_from(opened_at.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -118,7 +119,8 @@ async fn run(
                 if !posts.0.replicas.includes(id) && posts.outboxes().is_idle(id) {
                     return Ok(());
                 }
-                if posts.outboxes().awaits(id) && heard_at.elapsed() > SILENCE {
+                if posts.outboxes().awaits(id) && heard_at.elapsed() > posts.0.silence.bound() {
+                    posts.0.silence.passed();
                     return Err(Error::unavailable("not reachable", "posts are not answered"));
                 }
             }
@@ -126,6 +128,10 @@ async fn run(
                 heard_at = Instant::now();
                 let answer = answer?;
                 fanout.set_cut_off(id, answer.bus_down);
+                let is_timed = |(id, _): &(u64, _)| answer.answers.iter().any(|it| it.id == *id);
+                if let Some((_, sent_at)) = timed.take_if(|timed| is_timed(timed)) {
+                    posts.0.silence.answered_within(sent_at.elapsed());
+                }
                 take(posts, id, fanout, answer.answers);
             }
             // Reserving first: nothing is taken from the outbox that cannot be sent.
@@ -139,6 +145,8 @@ async fn run(
                     if was_idle {
                         heard_at = Instant::now();
                     }
+                    let last = sending.last().map(|post| (post.id, Instant::now()));
+                    timed = timed.or(last);
                     permit.send(batch(sending));
                 }
             }
