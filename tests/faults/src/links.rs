@@ -12,8 +12,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::plan::{Link, Process};
 pub(crate) use caller::Pids;
@@ -37,7 +37,15 @@ pub(crate) enum State {
 pub(crate) struct Links {
     states: HashMap<Link, watch::Sender<State>>,
     ports: HashMap<Process, u16>,
-    _proxies: JoinSet<()>,
+    proxies: Option<Runtime>,
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        if let Some(proxies) = self.proxies.take() {
+            proxies.shutdown_background();
+        }
+    }
 }
 
 impl Links {
@@ -46,7 +54,7 @@ impl Links {
     ///
     /// # Errors
     /// When no port is free.
-    pub(crate) async fn open(
+    pub(crate) fn open(
         links: &[Link],
         port_of: impl Fn(Process) -> u16,
         pids: &Arc<dyn Pids>,
@@ -58,18 +66,31 @@ impl Links {
             states.insert(*link, tell);
             doors.entry(link.to).or_default().push((link.from, state));
         }
-        let (mut ports, mut proxies) = (HashMap::new(), JoinSet::new());
-        for (to, states) in doors {
-            let listener = any_port().await?;
-            ports.insert(to, listener.local_addr()?.port());
-            let upstream = SocketAddr::from((Ipv4Addr::LOCALHOST, port_of(to)));
-            proxies.spawn(proxy::serve(listener, upstream, states, Arc::clone(pids)));
-        }
-        Ok(Self {
+        // A thread of their own: where processors are scarce, the clients' work must not make
+        // the system's own ways slow.
+        let proxies = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("proxies")
+            .enable_all()
+            .build()?;
+        let handle = proxies.handle().clone();
+        let mut links = Self {
             states,
-            ports,
-            _proxies: proxies,
-        })
+            ports: HashMap::new(),
+            proxies: Some(proxies),
+        };
+        for (to, doors) in doors {
+            let listener = any_port()?;
+            links.ports.insert(to, listener.local_addr()?.port());
+            listener.set_nonblocking(true)?;
+            let listener = {
+                let _inside = handle.enter();
+                TcpListener::from_std(listener)?
+            };
+            let upstream = SocketAddr::from((Ipv4Addr::LOCALHOST, port_of(to)));
+            handle.spawn(proxy::serve(listener, upstream, doors, Arc::clone(pids)));
+        }
+        Ok(links)
     }
 
     /// Where the proxy before `process` listens.
@@ -86,13 +107,13 @@ impl Links {
 }
 
 /// A listener on a port of [`PORTS`] that is free.
-async fn any_port() -> io::Result<TcpListener> {
+fn any_port() -> io::Result<std::net::TcpListener> {
     let span = u32::from(PORTS.end - PORTS.start);
     // Two rigs that start at once begin their search apart from each other.
     let start = std::process::id().wrapping_mul(97) % span;
     for step in 0..span {
         let port = PORTS.start + u16::try_from((start + step) % span).unwrap_or(0);
-        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+        if let Ok(listener) = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             return Ok(listener);
         }
     }

@@ -44,7 +44,6 @@ impl Distributed {
         let dev = Dev::new(&settings.folder)?;
         let pids: Arc<dyn Pids> = Arc::new(dev.clone());
         let links = Links::open(&links(gateways, messages), |to| dev.port(to), &pids)
-            .await
             .map_err(|error| Error::Io("opening the proxies", error))?;
         let mut system = Self {
             dev,
