@@ -146,7 +146,7 @@ pub struct Postgres {
     pub password: Option<Secret>,
     /// The database.
     pub db: String,
-    /// Connections of one process, most.
+    /// Connections of the pool of one process, most.
     pub connections: u32,
 }
 

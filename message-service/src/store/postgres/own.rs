@@ -71,6 +71,14 @@ mod tests {
         }
     }
 
+    async fn store(connections: u32) -> (PostgresStore, Lifecycle) {
+        let lifecycle = Lifecycle::new();
+        let (postgres, schema) = (testing::postgres(connections), testing::schema("own"));
+        let store = PostgresStore::connect(&postgres, schema, &lifecycle).unwrap();
+        testing::ready(&lifecycle).await;
+        (store, lifecycle)
+    }
+
     async fn commit(store: &PostgresStore, room: u64) {
         let (now, before) = (
             Timestamp::from_micros(1),
@@ -85,10 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_log_is_written_while_readers_have_every_connection() {
-        let lifecycle = Lifecycle::new();
-        let schema = testing::schema("own");
-        let store = PostgresStore::connect(&testing::postgres(1), schema, &lifecycle).unwrap();
-        testing::ready(&lifecycle).await;
+        let (store, _lifecycle) = store(1).await;
         let _reader = store.pool.acquire().await.unwrap();
         commit(&store, 1).await;
         assert_eq!(store.own.idle().len(), 1);
@@ -98,10 +103,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_a_use_was_given_up_on_or_failed_on_is_not_used_again() {
-        let lifecycle = Lifecycle::new();
-        let schema = testing::schema("own");
-        let store = PostgresStore::connect(&testing::postgres(2), schema, &lifecycle).unwrap();
-        testing::ready(&lifecycle).await;
+        let (store, _lifecycle) = store(2).await;
         commit(&store, 1).await;
         let (now, late) = (Timestamp::from_micros(1), Instant::now());
         store.commit(&[join(2)], now, late).await.unwrap_err();
