@@ -9,6 +9,7 @@ mod fakes;
 mod fanout;
 mod http;
 mod limits;
+mod nonces;
 mod ports;
 mod posts;
 mod resume;
@@ -32,6 +33,7 @@ pub use ports::Ports;
 use fanout::Fanout;
 use http::Documents;
 use limits::Limits;
+use nonces::Nonces;
 use posts::Posts;
 use sessions::Sessions;
 use verdicts::Verdicts;
@@ -74,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) fanout: Fanout,
     pub(crate) posts: Posts,
+    pub(crate) nonces: Nonces,
     pub(crate) documents: Documents,
     pub(crate) lifecycle: Lifecycle,
     entropy: Arc<dyn Entropy>,
@@ -95,6 +98,7 @@ impl Gateway {
         let limits = Limits::new(&config.limits);
         let fanout = Fanout::start(&ports, lifecycle);
         let outgoing = Posts::start(ports.messages.clone(), &fanout, lifecycle);
+        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
         Self(Arc::new(Shared {
             config,
             ports,
@@ -103,30 +107,31 @@ impl Gateway {
             limits,
             fanout,
             posts: outgoing,
+            nonces: Nonces::new(&random_name(entropy.as_ref())),
             documents: Documents::new(),
             lifecycle: lifecycle.clone(),
-            entropy: Arc::new(OsEntropy),
+            entropy,
         }))
     }
 
     /// A request id of ours.
     pub(crate) fn new_request_id(&self) -> RequestId {
         // 32 hexadecimal digits are a sane id; the fallback never shows.
-        RequestId::parse(&self.random_name())
+        RequestId::parse(&random_name(self.entropy.as_ref()))
             .unwrap_or_else(|| Call::own("nameless").request_id().clone())
-    }
-
-    /// 128 random bits in hexadecimal, for whatever needs a name that nobody else has.
-    pub(crate) fn random_name(&self) -> String {
-        let mut bits = [0; 16];
-        if let Err(error) = self.entropy.fill(&mut bits) {
-            tracing::error!(%error, "no randomness");
-        }
-        format!("{:032x}", u128::from_be_bytes(bits))
     }
 
     /// A call that a client's request leads to.
     pub(crate) fn call(&self, id: RequestId) -> Call {
         Call::new(id, self.config.http.request_timeout.0)
     }
+}
+
+/// 128 random bits in hexadecimal, for whatever needs a name that nobody else has.
+fn random_name(entropy: &dyn Entropy) -> String {
+    let mut bits = [0; 16];
+    if let Err(error) = entropy.fill(&mut bits) {
+        tracing::error!(%error, "no randomness");
+    }
+    format!("{:032x}", u128::from_be_bytes(bits))
 }

@@ -63,8 +63,7 @@ pub(super) async fn send(
     gateway.limits.send(caller.uid)?;
     let PostMessageRequest { text, nonce } = PostMessageRequest::parse(&body)?;
     let nonce = nonce.map_or_else(|| header_nonce(&headers), |nonce| Ok(Some(nonce)))?;
-    // One of ours makes the retries inside the system safe.
-    let nonce = nonce.map_or_else(|| Nonce::parse("Nonce", &gateway.random_name()), Ok)?;
+    let nonce = nonce.map_or_else(|| gateway.nonces.next(), Ok)?;
     let (told, outcome) = oneshot::channel();
     gateway.posts.send(Post {
         room,

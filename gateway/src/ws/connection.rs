@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Code, Error, Nonce, RoomId};
+use base::{Code, Error, RoomId};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use runtime::Call;
 use tokio::io::AsyncWriteExt;
@@ -239,8 +239,7 @@ impl<W: Wire> Connection<W> {
                 }
                 let nonce = match nonce {
                     Some(nonce) => Ok(nonce),
-                    // One of ours makes the retries inside the system safe.
-                    None => Nonce::parse("Nonce", &self.gateway.random_name()),
+                    None => self.gateway.nonces.next(),
                 };
                 let nonce = match nonce {
                     Ok(nonce) => nonce,
