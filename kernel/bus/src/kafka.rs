@@ -3,7 +3,10 @@
 //! A tail assigns itself all partitions without a consumer group, from the end as
 //! it is when the tail opens: every gateway reads everything that comes after.
 //! Kafka's cost is per request, so the broker's own waiting (`fetch.wait.max.ms`)
-//! stays at its default, and batching is left to the publisher.
+//! stays at its default, and batching is left to the publisher. A process publishes to one
+//! partition, whatever the key: a producer's request is of one partition, so a round of a
+//! hundred rooms is one request instead of dozens. Its records are in order there; those of
+//! two processes are not, but neither would they be sent in order.
 //!
 //! A client of librdkafka that hears of no brokers at all, as a cluster that starts
 //! may say, forgets those that it knew and never connects again
@@ -11,11 +14,12 @@
 //! answer is replaced.
 
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base::{Entropy, OsEntropy};
 use bytes::Bytes;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
@@ -51,6 +55,10 @@ pub struct KafkaBus {
     client: ClientConfig,
     producer: RwLock<FutureProducer<Watcher>>,
     topic: String,
+    /// Where this process publishes: it is one of the topic's partitions by this number,
+    number: i32,
+    /// of which there are so many, 0 until that is known.
+    partitions: AtomicI32,
     healthy: Arc<AtomicBool>,
 }
 
@@ -107,6 +115,8 @@ impl KafkaBus {
             producer: RwLock::new(producer(&client, watcher)?),
             client,
             topic: topic.to_owned(),
+            number: any_number()?,
+            partitions: AtomicI32::new(0),
             healthy,
         });
 
@@ -124,6 +134,12 @@ impl KafkaBus {
         Watcher {
             healthy: Arc::clone(&self.healthy),
         }
+    }
+
+    /// The partition to publish to; the key's own until more is known.
+    fn partition(&self) -> Option<i32> {
+        self.number
+            .checked_rem(self.partitions.load(Ordering::Relaxed))
     }
 
     fn producer(&self) -> FutureProducer<Watcher> {
@@ -191,6 +207,14 @@ fn producer(client: &ClientConfig, watcher: Watcher) -> Result<FutureProducer<Wa
     settings.create_with_context(watcher).map_err(failed)
 }
 
+/// What spreads the processes over the partitions.
+fn any_number() -> Result<i32, BusError> {
+    let mut bytes = [0; 4];
+    let filled = OsEntropy.fill(&mut bytes);
+    filled.map_err(|error| BusError(error.to_string()))?;
+    Ok(i32::from_be_bytes(bytes) & i32::MAX)
+}
+
 /// Watches the brokers, and makes the topic when they do not have it.
 async fn keep(bus: Arc<KafkaBus>, partitions: i32, replication: i32, part: Part) {
     let mut tick = tokio::time::interval(WATCH_PERIOD);
@@ -220,8 +244,11 @@ async fn topic_there(bus: &Arc<KafkaBus>) -> Result<bool, BusError> {
         let asked = client.fetch_metadata(Some(&bus.topic), ASK_TIMEOUT);
         match fatal.map_or(asked.map_err(failed), Err) {
             Ok(metadata) => {
-                let mut topics = metadata.topics().iter();
-                Ok(topics.any(|it| it.name() == bus.topic && !it.partitions().is_empty()))
+                let found = metadata.topics().iter().find(|it| it.name() == bus.topic);
+                let count = found.map_or(0, |topic| topic.partitions().len());
+                let count = i32::try_from(count).unwrap_or(i32::MAX);
+                bus.partitions.store(count, Ordering::Relaxed);
+                Ok(count > 0)
             }
             Err(error) => {
                 drop(producer);
@@ -260,9 +287,12 @@ fn failed(error: KafkaError) -> BusError {
 impl Bus for KafkaBus {
     async fn publish(&self, record: Record) -> Result<(), BusError> {
         let key = record.key.to_be_bytes();
-        let record = FutureRecord::to(&self.topic)
-            .key(&key[..])
-            .payload(&record.payload[..]);
+        let record = FutureRecord {
+            partition: self.partition(),
+            ..FutureRecord::to(&self.topic)
+                .key(&key[..])
+                .payload(&record.payload[..])
+        };
         // The producer is not held while its answer is waited for: who holds it last, when
         // it is replaced, would wait for its end here.
         let sent = self.producer().send_result(record);
