@@ -6,6 +6,7 @@ pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+mod known;
 #[cfg(test)]
 mod laws;
 

@@ -1,6 +1,6 @@
 //! Connections of the log's own work.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
@@ -13,15 +13,19 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 /// middle of ends with it. So a connection need not be asked whether it is free before
 /// its next use, as those of a pool are.
 pub(super) struct OwnConnections {
-    options: Arc<PgConnectOptions>,
+    options: PgConnectOptions,
     idle: Mutex<Vec<PgConnection>>,
 }
 
 impl OwnConnections {
     /// To where `pool` connects, none of them open.
     pub(super) fn beside(pool: &PgPool) -> Self {
+        let options = PgConnectOptions::clone(&pool.connect_options());
         Self {
-            options: pool.connect_options(),
+            // The batches' statements are few and always the same, and planning one takes
+            // as long as running it; a plan for the arrays at hand always looks better than
+            // one for any, so PostgreSQL would make one each time.
+            options: options.options([("plan_cache_mode", "force_generic_plan")]),
             idle: Mutex::new(Vec::new()),
         }
     }

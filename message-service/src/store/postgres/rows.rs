@@ -36,3 +36,8 @@ pub(super) fn events(rows: Vec<EventRow>, epoch: Epoch) -> Result<Vec<Event>, St
     };
     rows.into_iter().map(event).collect()
 }
+
+/// Kinds and roles are small by their making; one that is not is refused by the column.
+pub(super) fn small(number: u32) -> i16 {
+    i16::try_from(number).unwrap_or(i16::MAX)
+}
