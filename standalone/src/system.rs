@@ -77,13 +77,17 @@ pub async fn start(options: &Options, lifecycle: &Lifecycle) -> base::Result<Run
         token,
         lifecycle: &foundation,
     };
-    let (messages, bus) = system.messages().await?;
-    let sessions = system.sessions().await?;
+    // Side by side: each waits for the disk a dozen times before its file is there.
+    let ((messages, bus), sessions) = tokio::try_join!(system.messages(), system.sessions())?;
     let messages = Replicas::from(messages);
+    let (users, rooms) = tokio::try_join!(
+        system.users(sessions.clone()),
+        system.rooms(messages.clone())
+    )?;
     let ports = gateway::Ports {
-        users: system.users(sessions.clone()).await?,
+        users,
         sessions,
-        rooms: system.rooms(messages.clone()).await?,
+        rooms,
         messages,
         bus,
     };
