@@ -5,10 +5,12 @@
 //! while its answers cannot be written, so a client that does not read stops
 //! itself and nobody else.
 
+mod ahead;
 mod connection;
 mod end;
 mod entering;
 mod link;
+mod queue;
 
 use base::{SessionId, Uid};
 use runtime::RequestId;
@@ -17,15 +19,19 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::Gateway;
+use ahead::ReadAhead;
 use connection::Connection;
 #[cfg(test)]
 pub(crate) use end::close_codes;
+#[cfg(test)]
+pub(crate) use link::Outlet;
 pub(crate) use link::{Ending, Link};
 
-/// Bytes read from a socket at once: small, as most connections are quiet.
-const READ_BUFFER: usize = 2 * 1024;
+/// Bytes of a connection's read buffer, which it always has: most are quiet, and who is not
+/// is read ahead of it.
+const READ_BUFFER: usize = 128;
 /// Bytes gathered before they are written.
-const WRITE_BUFFER: usize = 4 * 1024;
+const WRITE_BUFFER: usize = 16 * 1024;
 
 /// Whose connection it is.
 #[derive(Debug, Clone)]
@@ -51,6 +57,7 @@ pub(crate) async fn serve(gateway: Gateway, io: impl Wire, who: Who) {
     config.max_write_buffer_size = 1 << 20;
     config.max_message_size = Some(base::limits::FRAME_BYTES);
     config.max_frame_size = Some(base::limits::FRAME_BYTES);
+    let io = ReadAhead::new(io);
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
     metrics::gauge!("parley_connections").increment(1.0);
     Connection::new(gateway, socket, who).run().await;

@@ -2,17 +2,16 @@
 
 mod rooms;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Code, Error, RoomId};
+use base::{Code, Error, MessageText, Nonce, RoomId};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use runtime::Call;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Message, Utf8Bytes};
@@ -20,6 +19,7 @@ use wire::frame::{Command, Entered, Fault, Framed, HELLO, Hello, Left, Pong, Ser
 
 use super::end::End;
 use super::entering::{Done, Way, Wish};
+use super::link::Outlet;
 use super::{Link, Who, Wire};
 use crate::Gateway;
 use crate::fanout::Frame;
@@ -28,8 +28,6 @@ use crate::sessions::Place;
 use crate::ws::link::Answer;
 use rooms::Membership;
 
-/// Frames written at once, most.
-const BURST: usize = 64;
 /// Frames read in one turn, most. A read of the socket brings many, and tokio counts reads:
 /// without turns of our own some clients in full flow would keep everything else waiting,
 /// the streams to the log included.
@@ -60,7 +58,7 @@ pub(super) struct Connection<W> {
     socket: WebSocketStream<W>,
     who: Who,
     link: Arc<Link>,
-    queue: mpsc::Receiver<Utf8Bytes>,
+    outlet: Outlet,
     /// Where an unaddressed message goes.
     current: Option<RoomId>,
     rooms: HashMap<RoomId, Membership>,
@@ -76,14 +74,14 @@ impl<W: Wire> Connection<W> {
     pub(super) fn new(gateway: Gateway, socket: WebSocketStream<W>, who: Who) -> Self {
         // Answers to posts have their own room in the queue.
         let settings = &gateway.config.websocket;
-        let (link, queue) = Link::new(settings.queue + settings.window);
+        let (link, outlet) = Link::new(settings.queue + settings.window);
         let place = gateway.sessions.enlist(who.session, &link);
         Self {
             gateway,
             socket,
             who,
             link,
-            queue,
+            outlet,
             current: None,
             rooms: HashMap::new(),
             operation: None,
@@ -93,7 +91,7 @@ impl<W: Wire> Connection<W> {
         }
     }
 
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         let end = match self.live().await {
             Ok(()) => End::GONE,
             Err(end) => end,
@@ -101,6 +99,10 @@ impl<W: Wire> Connection<W> {
         for room in self.rooms.values() {
             room.handle.dismiss(&self.link);
         }
+        Box::pin(self.close(end)).await;
+    }
+
+    async fn close(&mut self, end: End) {
         let closing = async {
             let _ = self.socket.close(Some(end.frame())).await;
             // The other side's goodbye, so that ours is not lost with the socket.
@@ -123,14 +125,14 @@ impl<W: Wire> Connection<W> {
             tokio::select! {
                 biased;
                 () = lifecycle.draining().cancelled() => {
-                    self.answer_under_way().await?;
+                    Box::pin(self.answer_under_way()).await?;
                     return Err(End::GOING_AWAY);
                 }
                 ending = link.ended() => return Err(ending.into()),
-                Some(frame) = self.queue.recv() => self.write_waiting(frame).await?,
+                frames = self.outlet.filled() => self.write_all(frames).await?,
                 done = work(&mut self.operation) => {
                     self.operation = None;
-                    self.done(done).await?;
+                    Box::pin(self.done(done)).await?;
                     // Nothing was read meanwhile, so silence says nothing.
                     self.heard_at = Instant::now();
                 }
@@ -160,9 +162,9 @@ impl<W: Wire> Connection<W> {
     async fn answer_under_way(&mut self) -> Result<(), End> {
         let deadline = Instant::now() + DRAIN_TIMEOUT;
         while self.link.under_way() > 0 {
-            match tokio::time::timeout_at(deadline, self.queue.recv()).await {
-                Ok(Some(frame)) => self.write_waiting(frame).await?,
-                Ok(None) | Err(_) => return Ok(()),
+            match tokio::time::timeout_at(deadline, self.outlet.filled()).await {
+                Ok(frames) => self.write_all(frames).await?,
+                Err(_) => return Ok(()),
             }
         }
         // An answer is in the queue before it counts as given.
@@ -203,10 +205,7 @@ impl<W: Wire> Connection<W> {
         self.heard_at = Instant::now();
         self.count_frame()?;
         match message {
-            Message::Text(text) => match Framed::parse(&text) {
-                Ok(Framed { reference, command }) => self.command(command, reference).await,
-                Err(refused) => self.refuse(&refused.error, refused.reference).await,
-            },
+            Message::Text(text) => self.obey(&text).await,
             Message::Binary(_) => Err(End::BINARY),
             Message::Ping(_) => self.flush().await,
             Message::Pong(_) | Message::Frame(_) => Ok(()),
@@ -227,36 +226,57 @@ impl<W: Wire> Connection<W> {
         Ok(())
     }
 
+    /// Does what a frame says. Whatever is not a message is rare, and its work is boxed: it
+    /// would make the task of every quiet connection large.
+    async fn obey(&mut self, frame: &str) -> Result<(), End> {
+        let (command, reference) = match Framed::parse(frame) {
+            Ok(Framed { reference, command }) => (command, reference),
+            Err(refused) => {
+                return Box::pin(self.refuse(&refused.error, refused.reference)).await;
+            }
+        };
+        let Command::Message { room, text, nonce } = command else {
+            return Box::pin(self.command(command, reference)).await;
+        };
+        match self.post(room, text, nonce, reference) {
+            Ok(()) => Ok(()),
+            Err((error, reference)) => Box::pin(self.refuse(&error, reference)).await,
+        }
+    }
+
+    /// Sends a message on its way, or gives its reference back to be refused.
+    fn post(
+        &mut self,
+        room: Option<RoomId>,
+        text: MessageText,
+        nonce: Option<Nonce>,
+        reference: Option<String>,
+    ) -> Result<(), (Error, Option<String>)> {
+        let checked = self.addressed(room).and_then(|room| {
+            self.gateway.limits.send(self.who.uid)?;
+            Ok((room, nonce.map_or_else(|| self.gateway.nonces.next(), Ok)?))
+        });
+        let (room, nonce) = match checked {
+            Ok(checked) => checked,
+            Err(error) => return Err((error, reference)),
+        };
+        let request_id = self.who.request_id.clone();
+        let answer = Answer::new(&self.link, room, request_id.clone(), reference);
+        self.gateway.posts.send(Post {
+            room,
+            uid: self.who.uid,
+            text,
+            nonce,
+            request_id,
+            waiter: Box::new(answer),
+        });
+        Ok(())
+    }
+
     async fn command(&mut self, command: Command, reference: Option<String>) -> Result<(), End> {
         match command {
-            Command::Message { room, text, nonce } => {
-                let room = match self.addressed(room) {
-                    Ok(room) => room,
-                    Err(error) => return self.refuse(&error, reference).await,
-                };
-                if let Err(limited) = self.gateway.limits.send(self.who.uid) {
-                    return self.refuse(&limited.into(), reference).await;
-                }
-                let nonce = match nonce {
-                    Some(nonce) => Ok(nonce),
-                    None => self.gateway.nonces.next(),
-                };
-                let nonce = match nonce {
-                    Ok(nonce) => nonce,
-                    Err(error) => return self.refuse(&error, reference).await,
-                };
-                let request_id = self.who.request_id.clone();
-                let answer = Answer::new(&self.link, room, request_id.clone(), reference);
-                self.gateway.posts.send(Post {
-                    room,
-                    uid: self.who.uid,
-                    text,
-                    nonce,
-                    request_id,
-                    waiter: Box::new(answer),
-                });
-                Ok(())
-            }
+            // They were sent on their way.
+            Command::Message { .. } => Ok(()),
             Command::Enter {
                 room: Some(room),
                 after,
@@ -354,52 +374,58 @@ impl<W: Wire> Connection<W> {
         self.flush().await
     }
 
-    /// Writes a frame and all that waits behind it, with one flush.
-    async fn write_waiting(&mut self, first: Utf8Bytes) -> Result<(), End> {
-        self.feed(Message::Text(first)).await?;
-        for _ in 1..BURST {
-            match self.queue.try_recv() {
-                Ok(frame) => self.feed(Message::Text(frame)).await?,
-                Err(_) => break,
-            }
+    /// Writes what waited, with one flush.
+    async fn write_all(&mut self, frames: VecDeque<Utf8Bytes>) -> Result<(), End> {
+        for frame in frames {
+            self.feed(Message::Text(frame)).await?;
         }
         self.flush().await
     }
 
     /// Writes everything that waits now.
     async fn write_queued(&mut self) -> Result<(), End> {
-        while let Ok(frame) = self.queue.try_recv() {
+        for frame in self.outlet.take() {
             self.feed(Message::Text(frame)).await?;
         }
         Ok(())
     }
 
     async fn feed(&mut self, message: Message) -> Result<(), End> {
-        let link = Arc::clone(&self.link);
         let feeding = self.socket.feed(message);
-        written(&link, feeding).await
+        written(&self.link, &self.outlet, feeding).await
     }
 
     async fn flush(&mut self) -> Result<(), End> {
-        let link = Arc::clone(&self.link);
-        written(&link, self.socket.flush()).await
+        written(&self.link, &self.outlet, self.socket.flush()).await
     }
 }
 
 /// Waits for a write; a client that does not read loses the connection.
 async fn written(
     link: &Link,
+    outlet: &Outlet,
     writing: impl Future<Output = Result<(), SocketError>>,
 ) -> Result<(), End> {
-    tokio::select! {
-        biased;
-        outcome = tokio::time::timeout(WRITE_TIMEOUT, writing) => match outcome {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::GONE),
-            Err(_) => Err(End::TOO_SLOW),
-        },
-        ending = link.ended() => Err(ending.into()),
+    let mut writing = pin!(writing);
+    // Mostly there is nothing to wait for.
+    if let Some(outcome) = writing.as_mut().now_or_never() {
+        return outcome.map_err(|_| End::GONE);
     }
+    outlet.set_waiting(true);
+    let waiting = Box::pin(async {
+        tokio::select! {
+            biased;
+            outcome = tokio::time::timeout(WRITE_TIMEOUT, writing) => match outcome {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) => Err(End::GONE),
+                Err(_) => Err(End::TOO_SLOW),
+            },
+            ending = link.ended() => Err(ending.into()),
+        }
+    });
+    let outcome = waiting.await;
+    outlet.set_waiting(false);
+    outcome
 }
 
 /// The operation under way, or nothing for ever.

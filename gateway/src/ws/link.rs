@@ -1,15 +1,17 @@
 //! How the rest of the gateway reaches a connection: a bounded queue of frames.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use proto::message::Sent as WireSent;
 use runtime::RequestId;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use wire::frame::{Fault, Sent, ServerFrame};
 use wire::{RoomId, Seq, Timestamp};
 
+use super::queue::{Queue, Refused};
 use crate::posts::Waiter;
 
 /// Why a connection has to end that did nothing wrong.
@@ -25,7 +27,7 @@ pub(crate) enum Ending {
 
 /// The near end of a connection's queue.
 pub(crate) struct Link {
-    queue: mpsc::Sender<Utf8Bytes>,
+    queue: Queue,
     /// Why it ends, once it does.
     ending: OnceLock<Ending>,
     has_ended: Notify,
@@ -36,29 +38,29 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// A link with a queue of `capacity` frames.
-    pub(crate) fn new(capacity: usize) -> (Arc<Self>, mpsc::Receiver<Utf8Bytes>) {
-        let (queue, receiver) = mpsc::channel(capacity);
-        let link = Self {
-            queue,
+    /// A link whose client may have `limit` frames waiting when it reads slowly, and its far
+    /// end.
+    pub(crate) fn new(limit: usize) -> (Arc<Self>, Outlet) {
+        let link = Arc::new(Self {
+            queue: Queue::new(limit),
             ending: OnceLock::new(),
             has_ended: Notify::new(),
             under_way: AtomicUsize::new(0),
             every_kind: AtomicBool::new(false),
-        };
-        (Arc::new(link), receiver)
+        });
+        (Arc::clone(&link), Outlet(link))
     }
 
     /// Puts a frame into the queue. A full queue marks the connection as too slow:
     /// it ends, and the client resumes from the log. Returns whether it is alive.
     pub(crate) fn offer(&self, frame: Utf8Bytes) -> bool {
-        match self.queue.try_send(frame) {
+        match self.queue.offer(frame) {
             Ok(()) => true,
-            Err(mpsc::error::TrySendError::Full(_)) => {
+            Err(Refused::Full) => {
                 self.end(Ending::Slow);
                 false
             }
-            Err(mpsc::error::TrySendError::Closed(_)) => false,
+            Err(Refused::Closed) => false,
         }
     }
 
@@ -96,6 +98,32 @@ impl Link {
     /// Posts without an answer.
     pub(crate) fn under_way(&self) -> usize {
         self.under_way.load(Ordering::Acquire)
+    }
+}
+
+/// The far end of a connection's queue, where it is written. The link is dead without it.
+pub(crate) struct Outlet(Arc<Link>);
+
+impl Outlet {
+    /// Takes all frames that wait, once there are some.
+    pub(super) async fn filled(&self) -> VecDeque<Utf8Bytes> {
+        self.0.queue.filled().await
+    }
+
+    /// Takes all frames that wait.
+    pub(crate) fn take(&self) -> VecDeque<Utf8Bytes> {
+        self.0.queue.take()
+    }
+
+    /// Says whether the client has to be waited for now.
+    pub(super) fn set_waiting(&self, waits: bool) {
+        self.0.queue.set_waiting(waits);
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.0.queue.close();
     }
 }
 

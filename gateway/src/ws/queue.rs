@@ -1,0 +1,162 @@
+//! What the gateway has for a client and the client has not taken yet.
+//!
+//! Frames are shared by all who get them, so a place in a queue is small. It is bounded all
+//! the same: a client that takes nothing in may have few waiting; one whose connection is
+//! merely not served yet, for the gateway is busy with a burst, may have many.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+/// A client that took nothing in for so long reads slowly.
+const STUCK: Duration = Duration::from_millis(250);
+/// How many times more frames may wait for one that does not.
+const BURST: usize = 16;
+
+/// The frames that wait for one connection.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    filled: AtomicWaker,
+    limit: usize,
+}
+
+struct State {
+    frames: VecDeque<Utf8Bytes>,
+    /// Since when the client has taken nothing of what is being written.
+    waits_since: Option<Instant>,
+    open: bool,
+}
+
+/// Why a frame cannot wait here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Too many do.
+    Full,
+    /// Nobody will write it any more.
+    Closed,
+}
+
+impl Queue {
+    /// A queue in which `limit` frames may wait for a client that reads slowly.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                frames: VecDeque::new(),
+                waits_since: None,
+                open: true,
+            }),
+            filled: AtomicWaker::new(),
+            limit,
+        }
+    }
+
+    /// Puts a frame behind the others.
+    pub(super) fn offer(&self, frame: Utf8Bytes) -> Result<(), Refused> {
+        let mut state = self.state();
+        if !state.open {
+            return Err(Refused::Closed);
+        }
+        let waiting = state.frames.len();
+        if waiting >= self.limit {
+            let is_stuck = |since: Instant| since.elapsed() > STUCK;
+            if waiting >= self.limit * BURST || state.waits_since.is_some_and(is_stuck) {
+                return Err(Refused::Full);
+            }
+        }
+        state.frames.push_back(frame);
+        drop(state);
+        // Otherwise whoever writes knows already.
+        if waiting == 0 {
+            self.filled.wake();
+        }
+        Ok(())
+    }
+
+    /// Takes all that waits, once something does.
+    pub(super) async fn filled(&self) -> VecDeque<Utf8Bytes> {
+        poll_fn(|cx| {
+            let frames = self.take();
+            if !frames.is_empty() {
+                return Poll::Ready(frames);
+            }
+            self.filled.register(cx.waker());
+            let frames = self.take();
+            if frames.is_empty() {
+                Poll::Pending
+            } else {
+                Poll::Ready(frames)
+            }
+        })
+        .await
+    }
+
+    /// Takes all that waits.
+    pub(super) fn take(&self) -> VecDeque<Utf8Bytes> {
+        std::mem::take(&mut self.state().frames)
+    }
+
+    /// Says whether the client has to be waited for now.
+    pub(super) fn set_waiting(&self, waits: bool) {
+        self.state().waits_since = waits.then(Instant::now);
+    }
+
+    /// Nothing is written from here on.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.open = false;
+        state.frames.clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(queue: &Queue, count: usize) -> Result<(), Refused> {
+        (0..count).try_for_each(|_| queue.offer(Utf8Bytes::from_static("frame")))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_in_may_have_few_waiting() {
+        let queue = Queue::new(2);
+        queue.set_waiting(true);
+        assert_eq!(offer(&queue, 10), Ok(()), "it has only begun to wait");
+        tokio::time::advance(STUCK + Duration::from_millis(1)).await;
+        assert_eq!(offer(&queue, 1), Err(Refused::Full));
+        queue.set_waiting(false);
+        assert_eq!(offer(&queue, 1), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_burst_is_no_slow_reader_and_yet_bounded() {
+        let queue = Queue::new(2);
+        assert_eq!(offer(&queue, 2 * BURST), Ok(()));
+        assert_eq!(offer(&queue, 1), Err(Refused::Full));
+        assert_eq!(queue.filled().await.len(), 2 * BURST);
+        assert_eq!(offer(&queue, 1), Ok(()));
+        queue.close();
+        assert_eq!(offer(&queue, 1), Err(Refused::Closed));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_woken_once_there_is_something() {
+        let queue = std::sync::Arc::new(Queue::new(2));
+        let waiting = tokio::spawn({
+            let queue = std::sync::Arc::clone(&queue);
+            async move { queue.filled().await.len() }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(offer(&queue, 1), Ok(()));
+        assert_eq!(waiting.await.unwrap(), 1);
+    }
+}
