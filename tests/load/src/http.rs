@@ -46,15 +46,7 @@ impl Http {
         token: Option<&str>,
         body: &str,
     ) -> Result<Vec<u8>> {
-        let authorization = token.map_or_else(String::new, |token| {
-            format!("Authorization: Bearer {token}\r\n")
-        });
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{authorization}\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            self.gateway,
-            body.len(),
-        );
+        let request = self.request((method, path), token, body);
         for _ in 0..TRIES {
             let answer = timeout(DEADLINE, self.exchange(request.as_bytes())).await??;
             match answer.status {
@@ -72,6 +64,30 @@ impl Http {
         Err(Error::other(format!(
             "{method} {path}: the server stays too busy"
         )))
+    }
+
+    /// Sends a request once, and gives the status and the body of the answer.
+    pub(crate) async fn ask(
+        &mut self,
+        what: (&str, &str),
+        token: Option<&str>,
+        body: &str,
+    ) -> Result<(u16, Vec<u8>)> {
+        let request = self.request(what, token, body);
+        let answer = timeout(DEADLINE, self.exchange(request.as_bytes())).await??;
+        Ok((answer.status, answer.body))
+    }
+
+    fn request(&self, (method, path): (&str, &str), token: Option<&str>, body: &str) -> String {
+        let authorization = token.map_or_else(String::new, |token| {
+            format!("Authorization: Bearer {token}\r\n")
+        });
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{authorization}\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.gateway,
+            body.len(),
+        )
     }
 
     async fn exchange(&mut self, request: &[u8]) -> Result<Answer> {
