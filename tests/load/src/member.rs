@@ -1,8 +1,8 @@
 //! One connection in its rooms: it listens, keeps a ledger of each, and sends if it is a
 //! sender.
 //!
-//! A sender's answers come in the order of its frames within a room (the contract says
-//! so), so the oldest unanswered message is the one that a `sent` or an `error` is about.
+//! Every message carries a reference, for a refusal may overtake the answers to messages
+//! that were sent before.
 
 use std::collections::VecDeque;
 use std::io::Result;
@@ -127,7 +127,7 @@ impl Member {
     /// Sends until the run stops and everything is answered, or the grace is over.
     async fn send(&mut self, mut sender: Sender, run: &Run) -> Result<()> {
         let mut over = pin!(sleep_until(run.stop));
-        let mut stopped = false;
+        let (mut stopped, mut late) = (false, false);
         loop {
             if !stopped && let Pace::Window(window) = sender.pace {
                 while self.unanswered < window {
@@ -141,11 +141,12 @@ impl Member {
                 // The busiest comes last, or it could keep the others from being seen.
                 biased;
                 () = &mut over => {
-                    if stopped {
+                    if late {
                         return Ok(());
                     }
+                    late = true;
                     // An open loop stops when its ticks do.
-                    stopped = matches!(sender.pace, Pace::Window(_));
+                    stopped |= matches!(sender.pace, Pace::Window(_));
                     over.as_mut().reset(run.stop + run.grace);
                 }
                 intended = tick(&mut sender.pace), if !stopped => match intended {
@@ -159,13 +160,14 @@ impl Member {
 
     /// Queues the next message, with the time it counts from.
     fn say(&mut self, sender: &mut Sender, intended: u64) {
-        let addressed = self.seats.len() > 1;
-        let index = sender.turn % self.seats.len().max(1);
+        let seats = self.seats.len();
+        let index = sender.turn % seats.max(1);
         sender.turn += 1;
         let Some(seat) = self.seats.get_mut(index) else {
             return;
         };
-        let address = addressed.then_some((seat.room.id, index));
+        let room = (seats > 1).then_some(seat.room.id);
+        let reference = reference(seat.sent, index, seats);
         let stamp = Stamp {
             sender: sender.id,
             number: seat.sent,
@@ -174,7 +176,7 @@ impl Member {
         seat.sent += 1;
         seat.unanswered.push_back(stamp);
         self.unanswered += 1;
-        self.socket.send(sender.write(address, stamp));
+        self.socket.send(sender.write(room, reference, stamp));
     }
 
     /// Listens until the run has ended and nothing is outstanding.
@@ -221,16 +223,15 @@ impl Member {
                     }
                     None => stranger(seats),
                 },
-                b"sent" => match find(seats, event.room_id).and_then(Seat::answered) {
-                    Some((oldest, room)) => {
+                b"sent" => match answered(seats, event.reference) {
+                    Some((said, room)) => {
                         *unanswered -= 1;
-                        answer(oldest, event.message_id, room, now, run);
+                        acknowledged(said, event.message_id, room, now, run);
                     }
                     None => run.error("acknowledgement of nothing"),
                 },
                 b"error" => {
-                    let index = usize::try_from(event.reference).unwrap_or(usize::MAX);
-                    if seats.get_mut(index).and_then(Seat::answered).is_some() {
+                    if answered(seats, event.reference).is_some() {
                         *unanswered -= 1;
                     }
                     run.error(String::from_utf8_lossy(event.code));
@@ -261,12 +262,6 @@ impl Seat {
             unanswered: VecDeque::new(),
         }
     }
-
-    /// Takes the message that an answer is about.
-    fn answered(&mut self) -> Option<(Stamp, &Room)> {
-        let oldest = self.unanswered.pop_front()?;
-        Some((oldest, &self.room))
-    }
 }
 
 impl Sender {
@@ -286,14 +281,14 @@ impl Sender {
         Self { turn, ..self }
     }
 
-    /// The frame of a message, to a room and with a reference if there is more than one.
-    fn write(&mut self, address: Option<(u64, usize)>, stamp: Stamp) -> &[u8] {
+    /// The frame of a message, to a room of the connection's if it has several.
+    fn write(&mut self, room: Option<u64>, reference: u64, stamp: Stamp) -> &[u8] {
         use std::io::Write as _;
         self.frame.clear();
-        self.frame.extend_from_slice(br#"{"Type":"message","#);
-        if let Some((room, index)) = address {
-            // Writing to a vector cannot fail.
-            let _ = write!(self.frame, r#""RoomID":{room},"Ref":"{index}","#);
+        // Writing to a vector cannot fail.
+        let _ = write!(self.frame, r#"{{"Type":"message","Ref":"{reference}","#);
+        if let Some(room) = room {
+            let _ = write!(self.frame, r#""RoomID":{room},"#);
         }
         self.frame.extend_from_slice(br#""Text":""#);
         stamp.write(&mut self.frame, self.bytes);
@@ -318,6 +313,25 @@ fn find(seats: &mut [Seat], room: u64) -> Option<&mut Seat> {
         .binary_search_by_key(&room, |seat| seat.room.id)
         .ok()?;
     seats.get_mut(index)
+}
+
+/// How the message `number` to the room at `index` of `seats` is referred to.
+fn reference(number: u32, index: usize, seats: usize) -> u64 {
+    let wide = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+    u64::from(number) * wide(seats) + wide(index)
+}
+
+/// Takes the message that an answer with `reference` is about.
+fn answered(seats: &mut [Seat], reference: u64) -> Option<(Stamp, &Room)> {
+    let count = u64::try_from(seats.len()).ok().filter(|&count| count > 0)?;
+    let index = usize::try_from(reference % count).ok()?;
+    let Seat {
+        room, unanswered, ..
+    } = seats.get_mut(index)?;
+    let about = |stamp: &Stamp| u64::from(stamp.number) == reference / count;
+    // Nearly always the first.
+    let position = unanswered.iter().position(about)?;
+    Some((unanswered.remove(position)?, room))
 }
 
 /// Notes something that belongs to no room of this connection.
@@ -354,13 +368,13 @@ fn message(event: &scan::Event<'_>, seats: &mut [Seat], live: bool, now: u64, ru
     }
 }
 
-/// Handles a `sent`, which is about `oldest`.
-fn answer(oldest: Stamp, id: u64, room: &Room, now: u64, run: &Run) {
+/// Handles a `sent`, which is about the message with `stamp`.
+fn acknowledged(stamp: Stamp, id: u64, room: &Room, now: u64, run: &Run) {
     let Stamp {
         sender,
         number,
         sent,
-    } = oldest;
+    } = stamp;
     let ack = Ack {
         said: Said { sender, number },
         id,

@@ -195,7 +195,8 @@ async fn socket(stream: TcpStream, state: &Mutex<State>, fault: Fault) -> Option
                         r#"{{"Type":"message","ID":{id},"RoomID":{room},"UID":1,"Text":"{said}"}}"#
                     );
                     let id = state.rooms.get_mut(&room)?.post(&frame, fault);
-                    let sent = format!(r#"{{"Type":"sent","RoomID":{room},"MessageID":{id}}}"#);
+                    let reference = event.reference;
+                    let sent = format!(r#"{{"Type":"sent","MessageID":{id},"Ref":"{reference}"}}"#);
                     listener.try_send(sent).ok()?;
                 }
             }
