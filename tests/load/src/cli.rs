@@ -88,7 +88,7 @@ impl Options {
         let done = tokio::select! {
             done = self.run_on(&mut bench) => done,
             // What was started is ended then, too.
-            _ = tokio::signal::ctrl_c() => Err(std::io::ErrorKind::Interrupted.into()),
+            error = interrupted() => Err(error),
         };
         bench.system.stop().await?;
         done
@@ -138,6 +138,22 @@ impl Options {
         }
         Ok(())
     }
+}
+
+/// Waits until somebody wants this process to end.
+pub(crate) async fn interrupted() -> Error {
+    use tokio::signal::unix::{SignalKind, signal};
+    let term = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut term) => term.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term => {}
+    }
+    std::io::ErrorKind::Interrupted.into()
 }
 
 fn code(sound: bool, met: bool) -> ExitCode {

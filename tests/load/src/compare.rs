@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 use serde::Serialize;
 
+use crate::cli::interrupted;
 use crate::report::{Report, plain};
 use crate::scenario::{Bench, GRACE};
 use crate::suite::Line;
@@ -85,7 +86,7 @@ async fn once(line: &Line, wanted: &Wanted, length: Duration) -> Result<Report> 
     };
     let report = tokio::select! {
         report = line.scenario.run(&mut bench) => report,
-        _ = tokio::signal::ctrl_c() => Err(std::io::ErrorKind::Interrupted.into()),
+        error = interrupted() => Err(error),
     };
     bench.system.stop().await?;
     report

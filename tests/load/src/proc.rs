@@ -80,7 +80,17 @@ impl Meter {
     }
 }
 
+/// Whether a process of that name serves connections.
+fn is_gateway(name: &str) -> bool {
+    name.starts_with("gateway") || name.starts_with("standalone")
+}
+
 impl Process {
+    /// Whether it serves connections.
+    pub(crate) fn is_gateway(&self) -> bool {
+        is_gateway(&self.name)
+    }
+
     /// Reads what the process and its children have used so far.
     pub(crate) fn read(&self) -> Result<Reading> {
         let named = |error: Error| {
@@ -190,7 +200,7 @@ impl Usage {
 
     /// Whether it serves connections.
     pub(crate) fn is_gateway(&self) -> bool {
-        self.name.starts_with("gateway") || self.name.starts_with("standalone")
+        is_gateway(&self.name)
     }
 }
 

@@ -66,15 +66,21 @@ enum Owner {
 }
 
 impl System {
-    /// One that already runs.
+    /// One that already runs. If as many of the processes are gateways as there are
+    /// gateways, these are those, in the same order.
     pub(crate) fn given(gateways: &[String], processes: &[Process]) -> Self {
-        let gateway = |url: &String| Gateway {
-            name: url.clone(),
+        let names = processes.iter().filter(|process| process.is_gateway());
+        let names: Vec<&str> = names.map(|process| process.name.as_str()).collect();
+        let gateway = |(index, url): (usize, &String)| Gateway {
+            name: match names.get(index) {
+                Some(name) if names.len() == gateways.len() => (*name).to_owned(),
+                _ => url.clone(),
+            },
             url: url.clone(),
             admin: None,
         };
         Self {
-            gateways: gateways.iter().map(gateway).collect(),
+            gateways: gateways.iter().enumerate().map(gateway).collect(),
             processes: processes.to_vec(),
             owner: Owner::Stranger,
         }
@@ -258,6 +264,22 @@ impl Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_gateways_of_a_stranger_go_by_the_names_of_their_processes() {
+        let urls = ["http://a", "http://b"].map(str::to_owned);
+        let names = |pids: &[&str]| {
+            let pids: Vec<Process> = pids.iter().map(|pid| pid.parse().unwrap()).collect();
+            let system = System::given(&urls, &pids);
+            let names = system.gateways().iter().map(|gateway| gateway.name.clone());
+            names.collect::<Vec<String>>()
+        };
+        assert_eq!(
+            names(&["gateway-1=7", "x=8", "gateway-2=9"]),
+            ["gateway-1", "gateway-2"]
+        );
+        assert_eq!(names(&["gateway-1=7"]), urls);
+    }
 
     #[test]
     fn a_system_is_written_kind_and_path() {
