@@ -8,18 +8,21 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// How often a server that has no room just now is asked again.
 const TRIES: u32 = 20;
+/// A connection that was idle for longer may be about to be closed by the server.
+const KEPT: Duration = Duration::from_secs(3);
 const LONGEST_HEAD: usize = 16 * 1024;
 
 /// One connection to a gateway, made when it is first needed.
 #[derive(Debug)]
 pub(crate) struct Http {
     gateway: SocketAddr,
-    stream: Option<TcpStream>,
+    /// With the time of its last answer.
+    stream: Option<(TcpStream, Instant)>,
 }
 
 /// What the server said.
@@ -93,8 +96,8 @@ impl Http {
     async fn exchange(&mut self, request: &[u8]) -> Result<Answer> {
         // Taken, and put back only when all went well: a failure drops the connection.
         let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => connect(self.gateway).await?,
+            Some((stream, since)) if since.elapsed() < KEPT => stream,
+            _ => connect(self.gateway).await?,
         };
         stream.write_all(request).await?;
         let mut rest = Vec::new();
@@ -111,7 +114,7 @@ impl Http {
             None => Vec::new(),
         };
         if !header(&head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
-            self.stream = Some(stream);
+            self.stream = Some((stream, Instant::now()));
         }
         let retry_after = header(&head, "retry-after").and_then(|value| value.parse().ok());
         Ok(Answer {
