@@ -19,6 +19,9 @@ use crate::scenario::{Bench, GRACE, Scenario};
 use crate::suite::All;
 use crate::system::{System, Wanted};
 
+/// Where a gateway listens that was told nothing else.
+const GATEWAY: &str = "http://127.0.0.1:8080";
+
 /// Measures Parley and checks what it delivers.
 #[derive(Debug, Parser)]
 #[command(name = "load", version)]
@@ -29,12 +32,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, conflicts_with_all = ["gateways", "pids"])]
     system: Option<Wanted>,
     /// Gateways that run; connections are spread over them round robin.
-    #[arg(
-        long,
-        global = true,
-        value_delimiter = ',',
-        default_value = "http://127.0.0.1:8080"
-    )]
+    #[arg(long, global = true, value_delimiter = ',', value_name = "URL")]
     gateways: Vec<String>,
     /// Processes to measure. Names that start with `gateway` or `standalone` count as gateways.
     #[arg(long, global = true, value_delimiter = ',', value_name = "NAME=PID")]
@@ -110,12 +108,16 @@ impl Options {
         }
     }
 
-    /// The system to run on: what was asked for, or what runs. All scenarios are for a
-    /// system of their own, if nothing else was said.
-    pub(crate) async fn bench(&self) -> Result<Bench> {
-        let given = self.system.is_none() && matches!(self.command, Command::Scenario(_));
-        let system = if given || !self.pids.is_empty() {
-            System::given(&self.gateways, &self.pids)
+    /// The system to run on: what was asked for, or what runs. If nothing was said, a
+    /// scenario is for what runs at the usual address, and all of them for a system of
+    /// their own.
+    async fn bench(&self) -> Result<Bench> {
+        let given = !self.gateways.is_empty() || !self.pids.is_empty();
+        let one = self.system.is_none() && matches!(self.command, Command::Scenario(_));
+        let system = if given || one {
+            let usual = [GATEWAY.to_owned()];
+            let gateways = Some(&self.gateways[..]).filter(|gateways| !gateways.is_empty());
+            System::given(gateways.unwrap_or(&usual), &self.pids)
         } else {
             System::start(&self.wanted()).await?
         };

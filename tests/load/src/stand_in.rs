@@ -15,6 +15,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Message, protocol::Role};
 
 use crate::ledger::Counts;
+use crate::proc::Process;
 use crate::report::Report;
 use crate::scan;
 use crate::scenario::{Bench, GRACE};
@@ -210,8 +211,13 @@ async fn run(scenario: &str, fault: Fault, grace: Duration) -> Report {
     let gateway = format!("http://{}", listener.local_addr().unwrap());
     let mut server = JoinSet::new();
     server.spawn(serve(listener, fault));
+    // It serves in the place of two gateways, and of their processes.
+    let pids = ["gateway-1", "gateway-2"].map(|name| Process {
+        name: name.to_owned(),
+        pid: std::process::id(),
+    });
     let mut bench = Bench {
-        system: System::given(&[gateway], &[]),
+        system: System::given(&[gateway.clone(), gateway], &pids),
         length: Duration::from_secs(1),
         grace,
     };
@@ -272,6 +278,7 @@ async fn the_other_scenarios_run() {
         "rooms-sweep --rooms 3,120 --rate 300 --window 60",
         "requests --connections 2 --rooms 1",
         "logins --connections 2 --rounds 1",
+        "skipped --rooms 60 --rate 100 --quiet 1",
         "soak --minutes 0.03 --warm-up 0 --every 1 --rate 50 --rooms 2 --members 3",
     ];
     let reports = scenarios.map(|scenario| run(scenario, Fault::None, GRACE));
