@@ -120,6 +120,20 @@ impl Goal {
     }
 }
 
+impl Judged {
+    /// The same, knowing whether its run was sound: speed that loses messages is none.
+    pub(crate) fn of_run(self, sound: bool) -> Self {
+        if sound {
+            return self;
+        }
+        Self {
+            goal: format!("{}, sound", self.goal),
+            met: false,
+            ..self
+        }
+    }
+}
+
 impl Bound {
     /// Whether it is reached. A figure that is not there reaches nothing.
     fn holds(self, figure: f64) -> bool {
@@ -171,6 +185,15 @@ mod tests {
             judged(&goal, Shape::Embedded, &figures)
         };
         assert_eq!((judge(250.0), judge(251.0)), (Some(true), Some(false)));
+    }
+
+    #[test]
+    fn a_run_that_is_not_sound_reaches_nothing() {
+        let mut report = Report::new("x", Vec::new());
+        report.figure("rate", 25.0);
+        let goal = both("x", "rate", AtLeast(20.0));
+        let judge = || goal.judge(Shape::Embedded, report.figures()).unwrap();
+        assert!(judge().of_run(true).met && !judge().of_run(false).met);
     }
 
     #[test]

@@ -164,8 +164,11 @@ impl Outcome {
     fn judge(&mut self, done: &Done) {
         if let (Some(report), false) = (&done.report, self.brief) {
             let goals = GOALS.iter().filter(|goal| goal.run == done.run);
-            let judged = goals.filter_map(|goal| goal.judge(self.shape, report.figures()));
-            self.goals.extend(judged);
+            for goal in goals {
+                let judged = goal.judge(self.shape, report.figures());
+                self.goals
+                    .extend(judged.map(|judged| judged.of_run(report.sound())));
+            }
         }
     }
 
