@@ -8,18 +8,21 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// How often a server that has no room just now is asked again.
 const TRIES: u32 = 20;
+/// A connection that was idle for longer may be about to be closed by the server.
+const KEPT: Duration = Duration::from_secs(3);
 const LONGEST_HEAD: usize = 16 * 1024;
 
 /// One connection to a gateway, made when it is first needed.
 #[derive(Debug)]
 pub(crate) struct Http {
     gateway: SocketAddr,
-    stream: Option<TcpStream>,
+    /// With the time of its last answer.
+    stream: Option<(TcpStream, Instant)>,
 }
 
 /// What the server said.
@@ -46,15 +49,7 @@ impl Http {
         token: Option<&str>,
         body: &str,
     ) -> Result<Vec<u8>> {
-        let authorization = token.map_or_else(String::new, |token| {
-            format!("Authorization: Bearer {token}\r\n")
-        });
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{authorization}\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            self.gateway,
-            body.len(),
-        );
+        let request = self.request((method, path), token, body);
         for _ in 0..TRIES {
             let answer = timeout(DEADLINE, self.exchange(request.as_bytes())).await??;
             match answer.status {
@@ -74,11 +69,35 @@ impl Http {
         )))
     }
 
+    /// Sends a request once, and gives the status and the body of the answer.
+    pub(crate) async fn ask(
+        &mut self,
+        what: (&str, &str),
+        token: Option<&str>,
+        body: &str,
+    ) -> Result<(u16, Vec<u8>)> {
+        let request = self.request(what, token, body);
+        let answer = timeout(DEADLINE, self.exchange(request.as_bytes())).await??;
+        Ok((answer.status, answer.body))
+    }
+
+    fn request(&self, (method, path): (&str, &str), token: Option<&str>, body: &str) -> String {
+        let authorization = token.map_or_else(String::new, |token| {
+            format!("Authorization: Bearer {token}\r\n")
+        });
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{authorization}\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.gateway,
+            body.len(),
+        )
+    }
+
     async fn exchange(&mut self, request: &[u8]) -> Result<Answer> {
         // Taken, and put back only when all went well: a failure drops the connection.
         let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => connect(self.gateway).await?,
+            Some((stream, since)) if since.elapsed() < KEPT => stream,
+            _ => connect(self.gateway).await?,
         };
         stream.write_all(request).await?;
         let mut rest = Vec::new();
@@ -95,7 +114,7 @@ impl Http {
             None => Vec::new(),
         };
         if !header(&head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
-            self.stream = Some(stream);
+            self.stream = Some((stream, Instant::now()));
         }
         let retry_after = header(&head, "retry-after").and_then(|value| value.parse().ok());
         Ok(Answer {

@@ -140,6 +140,11 @@ impl Ledger {
         Arrival::First
     }
 
+    /// The highest ID it got.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
     /// Notes something that does not belong here: another room's event, a text of no one's.
     pub(crate) fn stranger(&mut self) {
         self.mismatched += 1;
@@ -163,6 +168,8 @@ pub(crate) struct Log {
     /// ID 1 is at index 0.
     entries: Vec<Entry>,
     acks: Vec<Ack>,
+    /// The highest ID acknowledged.
+    acked: u64,
 }
 
 impl Log {
@@ -193,18 +200,15 @@ impl Log {
     /// Notes an acknowledgement.
     pub(crate) fn ack(&mut self, ack: Ack) {
         self.acks.push(ack);
+        if ack.id <= HIGHEST {
+            self.acked = self.acked.max(ack.id);
+        }
     }
 
     /// The highest ID that everyone must get.
     pub(crate) fn highest(&self) -> u64 {
-        let acked = self
-            .acks
-            .iter()
-            .map(|ack| ack.id)
-            .filter(|&id| id <= HIGHEST)
-            .max();
         let heard = u64::try_from(self.entries.len()).unwrap_or(u64::MAX);
-        heard.max(acked.unwrap_or(0))
+        heard.max(self.acked)
     }
 
     /// The verdict on the room, of which `ledgers` are all the receivers.

@@ -1,15 +1,22 @@
-//! Load tests of Parley: `load <scenario>` against running gateways.
+//! Load tests of Parley: `load <scenario>` against a running system, or one of its own.
 
 mod cli;
+mod compare;
+mod fill;
+mod goals;
 mod http;
 mod ledger;
 mod member;
 mod proc;
+mod regression;
 mod report;
 mod room;
 mod scan;
 mod scenario;
 mod stamp;
+mod suite;
+mod system;
+mod table;
 mod world;
 mod ws;
 

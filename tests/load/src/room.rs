@@ -1,9 +1,10 @@
 //! What the connections of one room, and those of one run, share.
 //!
-//! A room ends when its last sender is done; only then is it known what everyone must get.
+//! A run ends when its last sender is done; only then is it known what everyone must get.
 
 use std::collections::BTreeMap;
 use std::io::{Error, Result};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,29 +21,21 @@ pub(crate) struct Room {
     /// How many connections listen.
     pub(crate) receivers: u32,
     state: Mutex<State>,
-    end: watch::Sender<Option<u64>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     log: Log,
-    senders: u32,
     sent: u64,
 }
 
 impl Room {
-    /// A room with `receivers` connections, the first `senders` of which send.
-    pub(crate) fn new(id: u64, receivers: u32, senders: u32) -> Self {
-        let state = State {
-            log: Log::default(),
-            senders,
-            sent: 0,
-        };
+    /// A room with `receivers` connections.
+    pub(crate) fn new(id: u64, receivers: u32) -> Self {
         Self {
             id,
             receivers,
-            state: Mutex::new(state),
-            end: watch::Sender::new(None),
+            state: Mutex::default(),
         }
     }
 
@@ -51,25 +44,14 @@ impl Room {
         work(&mut lock(&self.state).log)
     }
 
-    /// Notes that a sender sent `sent` messages and will not send, nor hear an answer, again.
+    /// Notes that somebody sent `sent` messages and will not hear an answer again.
     pub(crate) fn sender_done(&self, sent: u32) {
-        let mut state = lock(&self.state);
-        state.sent += u64::from(sent);
-        state.senders -= 1;
-        if state.senders == 0 {
-            self.end.send_replace(Some(state.log.highest()));
-        }
+        lock(&self.state).sent += u64::from(sent);
     }
 
-    /// Waits for the last sender; gives the highest ID that everyone must get.
-    pub(crate) async fn ended(&self) -> u64 {
-        let mut end = self.end.subscribe();
-        // The room holds the channel open for as long as we borrow it.
-        end.wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|end| *end)
-            .unwrap_or(0)
+    /// The highest ID that everyone must get, once the run has ended.
+    pub(crate) fn highest(&self) -> u64 {
+        lock(&self.state).log.highest()
     }
 
     /// The verdict, given the ledgers of all the room's receivers.
@@ -91,6 +73,11 @@ pub(crate) struct Run {
     pub(crate) stop: Instant,
     /// How long after the end outstanding answers and deliveries are waited for.
     pub(crate) grace: Duration,
+    /// Whether `Tally::live` is kept just now.
+    live: AtomicBool,
+    /// Connections that may still send.
+    senders: AtomicU32,
+    end: watch::Sender<bool>,
     tally: Mutex<Tally>,
 }
 
@@ -103,6 +90,8 @@ pub(crate) struct Tally {
     pub(crate) delivery: Histogram<u64>,
     /// Send to the last receiver.
     pub(crate) last: Histogram<u64>,
+    /// Send to each receiver that is to be watched, in the time of interest.
+    pub(crate) live: Histogram<u64>,
     /// Acknowledged and delivered before sending ended.
     pub(crate) acked_in_time: u64,
     pub(crate) delivered_in_time: u64,
@@ -111,8 +100,8 @@ pub(crate) struct Tally {
 }
 
 impl Run {
-    /// A run that sends from now on, for `length`.
-    pub(crate) fn new(length: Duration, grace: Duration) -> Result<Self> {
+    /// A run in which `senders` connections send from now on, for `length`.
+    pub(crate) fn new(length: Duration, grace: Duration, senders: u32) -> Result<Self> {
         let start = Instant::now();
         // From a microsecond to a minute, to three digits.
         let histogram = || Histogram::new_with_bounds(1, 60_000_000, 3).map_err(Error::other);
@@ -120,6 +109,7 @@ impl Run {
             ack: histogram()?,
             delivery: histogram()?,
             last: histogram()?,
+            live: histogram()?,
             acked_in_time: 0,
             delivered_in_time: 0,
             errors: BTreeMap::new(),
@@ -128,8 +118,34 @@ impl Run {
             start,
             stop: start + length,
             grace,
+            live: AtomicBool::new(false),
+            senders: AtomicU32::new(senders),
+            end: watch::Sender::new(senders == 0),
             tally: Mutex::new(tally),
         })
+    }
+
+    /// Notes that a connection will send no more.
+    pub(crate) fn sender_done(&self) {
+        if self.senders.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.end.send_replace(true);
+        }
+    }
+
+    /// Waits for the last sender.
+    pub(crate) async fn ended(&self) {
+        // The run holds the channel open for as long as we borrow it.
+        let _ = self.end.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    /// Begins or ends the time of interest.
+    pub(crate) fn set_live(&self, live: bool) {
+        self.live.store(live, Ordering::Relaxed);
+    }
+
+    /// Whether this is the time of interest.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live.load(Ordering::Relaxed)
     }
 
     /// Nanoseconds since the start.

@@ -43,6 +43,10 @@ pub(crate) struct Event<'a> {
     pub(crate) seq: u64,
     pub(crate) text: &'a [u8],
     pub(crate) code: &'a [u8],
+    /// The number that a command carried as its reference.
+    pub(crate) reference: u64,
+    /// Whether a replay leaves something out.
+    pub(crate) gap: bool,
 }
 
 /// Reads a frame.
@@ -57,6 +61,8 @@ pub(crate) fn event(json: &[u8]) -> Event<'_> {
             b"Seq" => event.seq = digits(value),
             b"Text" => event.text = value,
             b"Code" => event.code = value,
+            b"Ref" => event.reference = digits(value),
+            b"Truncated" | b"Reset" => event.gap |= value == b"true",
             _ => {}
         }
     }

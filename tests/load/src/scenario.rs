@@ -1,166 +1,101 @@
-//! The scenarios by name. Each turns its options into a plan; `traffic` and `idle` run it.
+//! The scenarios by name, a file each. What several are made of is in `traffic` (rooms
+//! with senders), `crowd` (many rooms on few connections) and `calls` (plain HTTP).
 
+mod calls;
+mod cold_start;
+mod crowd;
+mod fan_out;
+mod history;
+mod hot_room;
 mod idle;
-pub(crate) mod traffic;
+mod latency;
+mod logins;
+mod pipeline;
+mod reconnect_storm;
+mod requests;
+mod rooms_sweep;
+mod skipped;
+mod soak;
+mod traffic;
 
 use std::io::Result;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, value_parser};
+use clap::Subcommand;
 
-use crate::cli::Options;
-use crate::proc::{Process, Reading, Usage};
 use crate::report::Report;
-use traffic::{Load, Plan};
+use crate::system::{Shape, System};
 
 /// How long outstanding answers and deliveries are waited for.
-const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// What to run.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Scenario {
-    /// Closed loop: one sender in each room keeps a window of unanswered messages.
-    Pipeline(Pipeline),
+    /// One sender in each room, in a closed loop or at a rate.
+    Pipeline(pipeline::Pipeline),
     /// Closed loop: many senders in one large room.
-    HotRoom(HotRoom),
+    HotRoom(hot_room::HotRoom),
     /// Open loop: few messages at fixed times; how long until the last receiver has one.
-    Latency(Latency),
+    Latency(latency::Latency),
     /// Quiet connections in rooms; what one costs in memory.
-    Idle(Idle),
+    Idle(idle::Idle),
+    /// One room of ever more members; what a delivery costs, and how long the last waits.
+    FanOut(fan_out::FanOut),
+    /// All connections of a gateway break at once, under live traffic.
+    ReconnectStorm(reconnect_storm::ReconnectStorm),
+    /// Pages of histories of different lengths.
+    History(history::History),
+    /// The same traffic over few rooms and over many.
+    RoomsSweep(rooms_sweep::RoomsSweep),
+    /// Traffic for long; does memory grow?
+    Soak(soak::Soak),
+    /// Closed loop: plain GETs.
+    Requests(requests::Requests),
+    /// Closed loop: logins, beside as many bare hashes.
+    Logins(logins::Logins),
+    /// From starting standalone on nothing until it is ready.
+    ColdStart(cold_start::ColdStart),
+    /// What a gateway pays for records of rooms that nobody there watches.
+    Skipped(skipped::Skipped),
 }
 
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Pipeline {
-    #[arg(long, default_value_t = 10, value_parser = value_parser!(u16).range(1..))]
-    rooms: u16,
-    /// Members of a room, each a user of its own.
-    #[arg(long, default_value_t = 10, value_parser = value_parser!(u16).range(1..))]
-    members: u16,
-    /// Unanswered messages of a sender.
-    #[arg(long, default_value_t = 8, value_parser = value_parser!(u16).range(1..))]
-    window: u16,
-    /// Length of a text.
-    #[arg(long, default_value_t = 64, value_parser = value_parser!(u16).range(28..=2000))]
-    bytes: u16,
+/// What a scenario runs on.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) system: System,
+    /// How long to send, or to keep quiet.
+    pub(crate) length: Duration,
+    /// What is outstanding in the end is waited for up to this long.
+    pub(crate) grace: Duration,
 }
 
-#[derive(Debug, Clone, Args)]
-pub(crate) struct HotRoom {
-    #[arg(long, default_value_t = 100, value_parser = value_parser!(u16).range(1..))]
-    members: u16,
-    /// How many of the members send.
-    #[arg(long, default_value_t = 10, value_parser = value_parser!(u16).range(1..))]
-    senders: u16,
-    /// Unanswered messages of a sender.
-    #[arg(long, default_value_t = 64, value_parser = value_parser!(u16).range(1..))]
-    window: u16,
-    /// Length of a text.
-    #[arg(long, default_value_t = 64, value_parser = value_parser!(u16).range(28..=2000))]
-    bytes: u16,
-}
-
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Latency {
-    #[arg(long, default_value_t = 10, value_parser = value_parser!(u16).range(1..))]
-    rooms: u16,
-    /// Members of a room, each a user of its own.
-    #[arg(long, default_value_t = 10, value_parser = value_parser!(u16).range(1..))]
-    members: u16,
-    /// Messages per second, over all rooms.
-    #[arg(long, default_value_t = 50, value_parser = value_parser!(u32).range(1..))]
-    rate: u32,
-    /// Length of a text.
-    #[arg(long, default_value_t = 64, value_parser = value_parser!(u16).range(28..=2000))]
-    bytes: u16,
-}
-
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Idle {
-    #[arg(long, default_value_t = 5000, value_parser = value_parser!(u16).range(1..))]
-    connections: u16,
-    /// Users that share the connections.
-    #[arg(long, default_value_t = 50, value_parser = value_parser!(u16).range(10..))]
-    users: u16,
-    /// Connections in a room.
-    #[arg(long, default_value_t = 100, value_parser = value_parser!(u16).range(1..))]
-    room: u16,
-}
-
-/// Runs the scenario that the command line names.
-pub(crate) async fn run(options: &Options) -> Result<Report> {
-    let plan = match &options.scenario {
-        Scenario::Idle(idle) => return idle::run(idle, options).await,
-        Scenario::Pipeline(wanted) => wanted.plan(),
-        Scenario::HotRoom(wanted) => wanted.plan(),
-        Scenario::Latency(wanted) => wanted.plan(),
-    };
-    traffic::run(&plan, options, GRACE).await
-}
-
-impl Pipeline {
-    pub(crate) fn plan(&self) -> Plan {
-        Plan {
-            name: "pipeline",
-            rooms: self.rooms,
-            members: self.members,
-            senders: 1,
-            bytes: self.bytes,
-            load: Load::Window(self.window),
+impl Scenario {
+    /// Runs it.
+    pub(crate) async fn run(&self, bench: &mut Bench) -> Result<Report> {
+        match self {
+            Self::Pipeline(pipeline) => pipeline.run(bench).await,
+            Self::HotRoom(hot_room) => hot_room.run(bench).await,
+            Self::Latency(latency) => latency.run(bench).await,
+            Self::Idle(idle) => idle.run(bench).await,
+            Self::FanOut(fan_out) => fan_out.run(bench).await,
+            Self::ReconnectStorm(storm) => storm.run(bench).await,
+            Self::History(history) => history.run(bench).await,
+            Self::RoomsSweep(sweep) => sweep.run(bench).await,
+            Self::Soak(soak) => soak.run(bench).await,
+            Self::Requests(requests) => requests.run(bench).await,
+            Self::Logins(logins) => logins.run(bench).await,
+            Self::ColdStart(cold_start) => cold_start.run(bench).await,
+            Self::Skipped(skipped) => skipped.run(bench).await,
         }
     }
-}
 
-impl HotRoom {
-    fn plan(&self) -> Plan {
-        Plan {
-            name: "hot-room",
-            rooms: 1,
-            members: self.members,
-            senders: self.senders.min(self.members),
-            bytes: self.bytes,
-            load: Load::Window(self.window),
+    /// Whether it means anything on a system of `shape`.
+    pub(crate) fn fits(&self, shape: Shape) -> bool {
+        match self {
+            Self::ColdStart(_) => shape == Shape::Embedded,
+            Self::Skipped(_) => shape == Shape::Distributed,
+            _ => true,
         }
-    }
-}
-
-impl Latency {
-    fn plan(&self) -> Plan {
-        Plan {
-            name: "latency",
-            rooms: self.rooms,
-            members: self.members,
-            senders: 1,
-            bytes: self.bytes,
-            load: Load::Rate(self.rate),
-        }
-    }
-}
-
-/// The processes under measurement, as they were when it began.
-struct Meter {
-    processes: Vec<(Process, Reading)>,
-    own: (Process, Reading),
-}
-
-impl Meter {
-    fn start(processes: &[Process]) -> Result<Self> {
-        let read = |process: &Process| Ok((process.clone(), process.read()?));
-        Ok(Self {
-            processes: processes.iter().map(read).collect::<Result<_>>()?,
-            own: read(&Process::own())?,
-        })
-    }
-
-    /// What the processes, and the generator itself, have used since. A process that
-    /// died meanwhile is left out.
-    fn stop(self) -> Result<(Vec<Usage>, Usage)> {
-        let used = |(process, before): (Process, Reading)| {
-            process.read().map(|after| process.usage(before, after))
-        };
-        let others = self
-            .processes
-            .into_iter()
-            .filter_map(|process| used(process).ok());
-        Ok((others.collect(), used(self.own)?))
     }
 }

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use clap::Parser as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,11 +14,13 @@ use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Message, protocol::Role};
 
-use crate::cli::Options;
 use crate::ledger::Counts;
+use crate::proc::Process;
 use crate::report::Report;
 use crate::scan;
-use crate::scenario::{self, Scenario, traffic};
+use crate::scenario::{Bench, GRACE};
+use crate::suite::Line;
+use crate::system::System;
 
 /// What goes wrong for one receiver, once, at the event `FAULTY`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,6 +43,8 @@ struct State {
 #[derive(Default)]
 struct Room {
     seq: u64,
+    /// Messages by their numbers.
+    log: Vec<(u64, String)>,
     listeners: Vec<mpsc::Sender<String>>,
     held: Option<String>,
 }
@@ -50,6 +53,7 @@ impl Room {
     fn post(&mut self, frame: &dyn Fn(u64) -> String, fault: Fault) -> u64 {
         self.seq += 1;
         let frame = frame(self.seq);
+        self.log.push((self.seq, frame.clone()));
         for (index, listener) in self.listeners.iter().enumerate() {
             let mut frames = vec![frame.clone()];
             if index == 1 && self.seq == FAULTY {
@@ -126,7 +130,7 @@ fn answer(request: &str, body: &[u8], state: &mut State) -> (u16, String) {
             state.users += 1;
             (201, format!(r#"{{"UID":{}}}"#, state.users))
         }
-        "PUT /login" => (200, r#"{"token":"token","SessionID":1}"#.to_owned()),
+        "PUT /login" | "POST /login" => (200, r#"{"token":"token","SessionID":1}"#.to_owned()),
         "POST /create-room" => {
             assert!(scan::text(body, "Name").unwrap().len() <= 20);
             let id = state.rooms.len() as u64 + 1;
@@ -144,6 +148,7 @@ fn answer(request: &str, body: &[u8], state: &mut State) -> (u16, String) {
             state.rooms.get_mut(&room).unwrap().seq += 1;
             (200, r#"{"status":"invited"}"#.to_owned())
         }
+        "GET /profile" | "GET /rooms" => (200, "{}".to_owned()),
         other => (404, other.to_owned()),
     }
 }
@@ -169,19 +174,31 @@ async fn socket(stream: TcpStream, state: &Mutex<State>, fault: Fault) -> Option
                 let Message::Text(text) = message?.ok()? else { continue };
                 let event = scan::event(text.as_bytes());
                 let mut state = state.lock().unwrap();
-                if event.kind == b"enter" {
-                    room = event.room_id;
+                let named = scan::number(text.as_bytes(), "RoomID").unwrap_or(0);
+                if event.kind == b"enter" || event.kind == b"subscribe" {
+                    room = named;
                     let seq = state.rooms[&room].seq;
-                    let frame = format!(r#"{{"Type":"enter","RoomID":{room},"Seq":{seq}}}"#);
+                    let kind = std::str::from_utf8(event.kind).unwrap();
+                    let frame = format!(r#"{{"Type":"{kind}","RoomID":{room},"Seq":{seq}}}"#);
                     listener.try_send(frame).ok()?;
-                    state.rooms.get_mut(&room)?.listeners.push(listener.clone());
+                    let entered = state.rooms.get_mut(&room)?;
+                    if let Some(after) = scan::number(text.as_bytes(), "After") {
+                        let missed = entered.log.iter().filter(|(id, _)| *id > after);
+                        for (_, frame) in missed {
+                            listener.try_send(frame.clone()).ok()?;
+                        }
+                    }
+                    entered.listeners.push(listener.clone());
                 } else {
+                    let room = if named == 0 { room } else { named };
                     let said = std::str::from_utf8(event.text).unwrap();
                     let frame = |id: u64| format!(
                         r#"{{"Type":"message","ID":{id},"RoomID":{room},"UID":1,"Text":"{said}"}}"#
                     );
                     let id = state.rooms.get_mut(&room)?.post(&frame, fault);
-                    listener.try_send(format!(r#"{{"Type":"sent","MessageID":{id}}}"#)).ok()?;
+                    let reference = event.reference;
+                    let sent = format!(r#"{{"Type":"sent","MessageID":{id},"Ref":"{reference}"}}"#);
+                    listener.try_send(sent).ok()?;
                 }
             }
         }
@@ -189,24 +206,29 @@ async fn socket(stream: TcpStream, state: &Mutex<State>, fault: Fault) -> Option
 }
 
 /// Runs `scenario` for a second against a server with `fault`.
-async fn run(scenario: &[&str], fault: Fault) -> Report {
+async fn run(scenario: &str, fault: Fault, grace: Duration) -> Report {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gateway = format!("http://{}", listener.local_addr().unwrap());
-    let arguments = ["load"].iter().chain(scenario).copied();
-    let options = Options::parse_from(arguments.chain(["--seconds", "1", "--gateways", &gateway]));
     let mut server = JoinSet::new();
     server.spawn(serve(listener, fault));
-    let Scenario::Pipeline(wanted) = &options.scenario else {
-        return scenario::run(&options).await.unwrap();
+    // It serves in the place of two gateways, and of their processes.
+    let pids = ["gateway-1", "gateway-2"].map(|name| Process {
+        name: name.to_owned(),
+        pid: std::process::id(),
+    });
+    let mut bench = Bench {
+        system: System::given(&[gateway.clone(), gateway], &pids),
+        length: Duration::from_secs(1),
+        grace,
     };
-    let grace = Duration::from_millis(300);
-    traffic::run(&wanted.plan(), &options, grace).await.unwrap()
+    let line = Line::read(scenario).unwrap();
+    line.scenario.run(&mut bench).await.unwrap()
 }
 
-const PIPELINE: [&str; 5] = ["pipeline", "--rooms", "1", "--members", "4"];
+const PIPELINE: &str = "pipeline --rooms 1 --members 4";
 
 async fn pipeline(fault: Fault) -> Counts {
-    let report = run(&PIPELINE, fault).await;
+    let report = run(PIPELINE, fault, Duration::from_millis(300)).await;
     let counts = report.counts().unwrap().clone();
     assert_eq!(report.sound(), fault == Fault::None, "{report}");
     assert!(counts.acked > FAULTY, "{report}");
@@ -248,34 +270,47 @@ async fn a_connection_that_ends_misses_what_the_others_get() {
 
 #[tokio::test]
 async fn the_other_scenarios_run() {
-    let hot = ["hot-room", "--members", "6", "--senders", "2"];
-    let idle = [
-        "idle",
-        "--connections",
-        "30",
-        "--users",
-        "10",
-        "--room",
-        "15",
+    let scenarios = [
+        "hot-room --members 6 --senders 2",
+        "latency --rooms 2 --members 3",
+        "idle --connections 15,30 --users 10 --room 15",
+        "fan-out --members 3,20 --users 4 --deliveries 500",
+        "rooms-sweep --rooms 3,120 --rate 300 --window 60",
+        "requests --connections 2 --rooms 1",
+        "logins --connections 2 --rounds 1",
+        "skipped --rooms 60 --rate 100 --quiet 1",
+        "soak --minutes 0.03 --warm-up 0 --every 1 --rate 50 --rooms 2 --members 3",
     ];
-    for scenario in [
-        &hot[..],
-        &["latency", "--rooms", "2", "--members", "3"],
-        &idle,
-    ] {
-        let report = run(scenario, Fault::None).await;
+    let reports = scenarios.map(|scenario| run(scenario, Fault::None, GRACE));
+    let reports = futures_util::future::join_all(reports).await;
+    for (scenario, report) in scenarios.iter().zip(reports) {
         assert!(report.sound(), "{report}");
         let json = serde_json::to_string(&report).unwrap();
-        assert_eq!(
-            scan::text(&json.into_bytes(), "scenario"),
-            Some(scenario[0])
-        );
+        let name = scenario.split(' ').next();
+        assert_eq!(scan::text(&json.into_bytes(), "scenario"), name);
     }
 }
 
 #[tokio::test]
-async fn an_open_loop_sends_at_its_rate() {
-    let report = run(&["latency", "--rooms", "2", "--members", "3"], Fault::None).await;
+async fn who_was_cut_off_comes_back_and_misses_nothing() {
+    let storm = "reconnect-storm --connections 24 --room 8 --share 50 --users 9 --rate 100";
+    let report = run(storm, Fault::None, GRACE).await;
+    assert!(report.sound(), "{report}");
     let counts = report.counts().unwrap();
+    assert_eq!((counts.acked, counts.delivered), (100, 900));
+    assert!(report.figures().get("all caught up s").unwrap() > 0.0);
+}
+
+#[tokio::test]
+async fn an_open_loop_sends_at_its_rate() {
+    let latency = run("latency --rooms 2 --members 3", Fault::None, GRACE).await;
+    let counts = latency.counts().unwrap();
     assert_eq!((counts.sent, counts.acked, counts.delivered), (50, 50, 150));
+    let fast = "pipeline --rooms 2 --members 3 --rate 2500";
+    let counts = run(fast, Fault::None, GRACE)
+        .await
+        .counts()
+        .unwrap()
+        .clone();
+    assert_eq!((counts.sent, counts.acked), (2500, 2500));
 }

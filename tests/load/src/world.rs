@@ -5,6 +5,7 @@
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,17 +19,30 @@ use crate::scan;
 use crate::ws::Socket;
 
 const AT_ONCE: usize = 8;
+/// Rooms cost no hash, but each its own commits, which go together when many wait.
+const ROOMS_AT_ONCE: usize = 32;
 const CONNECTS_AT_ONCE: usize = 64;
-const ENTER_DEADLINE: Duration = Duration::from_secs(10);
+const ENTER_DEADLINE: Duration = Duration::from_secs(30);
 /// Connections from one loopback address; the next thousand comes from the next one.
 const CONNECTIONS_PER_ADDRESS: usize = 1000;
-const PASSWORD: &str = "load-test-password";
+pub(crate) const PASSWORD: &str = "load-test-password";
 
 /// A registered user, logged in.
 #[derive(Debug)]
 pub(crate) struct User {
     uid: u64,
-    token: String,
+    pub(crate) email: String,
+    pub(crate) token: String,
+}
+
+/// Where a connection belongs.
+#[derive(Debug, Clone)]
+pub(crate) struct Place<'a> {
+    pub(crate) user: &'a User,
+    /// One is entered, more are subscribed to.
+    pub(crate) rooms: Vec<u64>,
+    /// The index of its gateway.
+    pub(crate) gateway: usize,
 }
 
 /// The gateways and a pool of connections to them.
@@ -36,6 +50,8 @@ pub(crate) struct User {
 pub(crate) struct World {
     gateways: Vec<SocketAddr>,
     suffix: String,
+    /// How many rooms were made, so that each has a name of its own.
+    made: AtomicUsize,
     idle: Mutex<Vec<Http>>,
 }
 
@@ -56,12 +72,13 @@ impl World {
         let mut random = [0; 4];
         entropy.fill(&mut random)?;
         let suffix = format!("{:08x}", u32::from_be_bytes(random));
-        let idle = (0..AT_ONCE)
+        let idle = (0..ROOMS_AT_ONCE)
             .map(|n| Http::new(addresses[n % addresses.len()]))
             .collect();
         Ok(Self {
             gateways: addresses,
             suffix,
+            made: AtomicUsize::new(0),
             idle: Mutex::new(idle),
         })
     }
@@ -76,24 +93,44 @@ impl World {
 
     /// Creates one room for each list of members, the first of whom is its creator.
     pub(crate) async fn rooms(&self, members: &[Vec<&User>]) -> Result<Vec<u64>> {
-        stream::iter(
-            members
-                .iter()
-                .enumerate()
-                .map(|(index, members)| self.room(index, members)),
-        )
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await
+        stream::iter(members.iter().map(|members| self.room(members)))
+            .buffered(ROOMS_AT_ONCE)
+            .try_collect()
+            .await
     }
 
-    /// Opens one connection for each user and room, in the order given, and enters.
-    pub(crate) async fn enter(&self, seats: &[(&User, u64)]) -> Result<Vec<(Socket, Ledger)>> {
-        let seats = seats.iter().enumerate();
-        stream::iter(seats.map(|(index, &(user, room))| self.connect(index, user, room)))
+    /// A connection for HTTP to the gateway at `index`, counted round robin.
+    pub(crate) fn http(&self, index: usize) -> Http {
+        Http::new(self.gateways[index % self.gateways.len()])
+    }
+
+    /// One place for each user and room, the gateways taking turns.
+    pub(crate) fn round_robin<'a>(
+        &self,
+        seats: impl IntoIterator<Item = (&'a User, u64)>,
+    ) -> Vec<Place<'a>> {
+        let seats = seats.into_iter().enumerate();
+        let place = |(index, (user, room))| Place {
+            user,
+            rooms: vec![room],
+            gateway: index % self.gateways.len(),
+        };
+        seats.map(place).collect()
+    }
+
+    /// Opens one connection for each place, in the order given, and enters its rooms.
+    pub(crate) async fn enter(&self, places: &[Place<'_>]) -> Result<Vec<(Socket, Vec<Ledger>)>> {
+        let places = places.iter().enumerate();
+        stream::iter(places.map(|(index, place)| self.connect(index, place)))
             .buffered(CONNECTS_AT_ONCE)
             .try_collect()
             .await
+    }
+
+    /// Opens a connection of `user`, the `index`th of a run, to the gateway at `gateway`.
+    pub(crate) async fn open(&self, index: usize, token: &str, gateway: usize) -> Result<Socket> {
+        let gateway = self.gateways[gateway % self.gateways.len()];
+        Socket::open(gateway, source(index, gateway), token).await
     }
 
     async fn user(&self, index: usize) -> Result<User> {
@@ -110,14 +147,19 @@ impl World {
             .ok_or_else(|| absent("token"))?
             .to_owned();
         self.give_back(http);
-        Ok(User { uid, token })
+        Ok(User {
+            uid,
+            email: format!("{name}@load.example"),
+            token,
+        })
     }
 
-    async fn room(&self, index: usize, members: &[&User]) -> Result<u64> {
+    async fn room(&self, members: &[&User]) -> Result<u64> {
         let Some((creator, others)) = members.split_first() else {
             return Err(absent("creator"));
         };
         let token = Some(creator.token.as_str());
+        let index = self.made.fetch_add(1, Ordering::Relaxed);
         let body = format!(r#"{{"Name":"l{}r{index}","IsPrivate":true}}"#, self.suffix);
         let mut http = self.borrow();
         let answer = http.call(("POST", "/create-room"), token, &body).await?;
@@ -130,34 +172,43 @@ impl World {
         Ok(room)
     }
 
-    async fn connect(&self, index: usize, user: &User, room: u64) -> Result<(Socket, Ledger)> {
-        let gateway = self.gateways[index % self.gateways.len()];
-        let source = source(index, gateway);
+    async fn connect(&self, index: usize, place: &Place<'_>) -> Result<(Socket, Vec<Ledger>)> {
+        let rooms = &place.rooms;
         let entered = async {
-            let mut socket = Socket::open(gateway, source, &user.token).await?;
-            socket.send(format!(r#"{{"Type":"enter","RoomID":{room}}}"#).as_bytes());
-            let (mut seq, mut refused) = (None, None);
-            while seq.is_none() && refused.is_none() {
+            let mut socket = self.open(index, &place.user.token, place.gateway).await?;
+            let kind = if rooms.len() == 1 {
+                "enter"
+            } else {
+                "subscribe"
+            };
+            for room in rooms {
+                socket.send(format!(r#"{{"Type":"{kind}","RoomID":{room}}}"#).as_bytes());
+            }
+            // The answers come in the order of the commands.
+            let (mut seqs, mut refused) = (Vec::with_capacity(rooms.len()), None);
+            while seqs.len() < rooms.len() && refused.is_none() {
                 socket
                     .turn(|frame| {
                         let event = scan::event(frame);
-                        match event.kind {
-                            b"enter" if event.room_id == room => seq = Some(event.seq),
-                            b"error" => refused = Some(String::from_utf8_lossy(frame).into_owned()),
-                            _ => {}
+                        if event.kind == b"error" {
+                            refused = Some(String::from_utf8_lossy(frame).into_owned());
+                        }
+                        let answered = event.kind == kind.as_bytes();
+                        if answered && rooms.get(seqs.len()) == Some(&event.room_id) {
+                            seqs.push(event.seq);
                         }
                     })
                     .await?;
             }
             match refused {
-                Some(error) => Err(Error::other(format!("entering room {room}: {error}"))),
-                None => Ok((socket, Ledger::new(seq.unwrap_or(0)))),
+                Some(error) => Err(Error::other(format!("entering rooms {rooms:?}: {error}"))),
+                None => Ok((socket, seqs.into_iter().map(Ledger::new).collect())),
             }
         };
         timeout(ENTER_DEADLINE, entered).await.map_err(|_| {
             Error::new(
                 ErrorKind::TimedOut,
-                format!("room {room} was not entered in time"),
+                format!("rooms {rooms:?} were not entered in time"),
             )
         })?
     }

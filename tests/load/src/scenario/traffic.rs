@@ -1,24 +1,26 @@
-//! Rooms in which members send and everyone listens.
+//! Rooms in which members send and everyone listens: what most scenarios are made of.
 
+use std::collections::BTreeMap;
 use std::io::{Error, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::OsEntropy;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Meter;
-use crate::cli::Options;
 use crate::ledger::{Counts, Ledger};
-use crate::member::{Member, Pace, Sender};
-use crate::report::{Report, Traffic};
+use crate::member::{Ledgers, Member, Pace, Sender};
+use crate::proc::{Meter, Process};
+use crate::report::{Part, Traffic};
 use crate::room::{Room, Run};
 use crate::world::{User, World};
 
 /// Ticks that a sender may be behind before the clock waits for it.
 const TICKS: usize = 1024;
+/// The clock's resolution. Faster rates come in bursts of this distance, for waking up
+/// more often would cost more than sending does.
+const RESOLUTION: Duration = Duration::from_millis(1);
 
 /// How messages are offered.
 #[derive(Debug, Clone, Copy)]
@@ -29,138 +31,208 @@ pub(crate) enum Load {
     Rate(u32),
 }
 
-/// What a run is made of.
+impl Load {
+    /// What a report says of it.
+    pub(crate) fn setting(self) -> (&'static str, u64) {
+        match self {
+            Self::Window(window) => ("window", window.into()),
+            Self::Rate(rate) => ("rate", rate.into()),
+        }
+    }
+}
+
+/// How a stretch of a run goes.
 #[derive(Debug, Clone)]
+pub(crate) struct Script {
+    pub(crate) name: String,
+    pub(crate) load: Load,
+    /// Length of a text.
+    pub(crate) bytes: u16,
+    pub(crate) length: Duration,
+    /// What is outstanding in the end is waited for up to this long.
+    pub(crate) grace: Duration,
+}
+
+/// Rooms and members that are one like the other.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
-    pub(crate) name: &'static str,
     pub(crate) rooms: u16,
-    /// Members of each room.
+    /// Connections in each room.
     pub(crate) members: u16,
     /// How many of them send.
     pub(crate) senders: u16,
-    /// Length of a text.
-    pub(crate) bytes: u16,
-    pub(crate) load: Load,
 }
 
 impl Plan {
-    /// What the report says of the plan.
-    fn settings(&self) -> Vec<(&'static str, u64)> {
-        let load = match self.load {
-            Load::Window(window) => ("window", window.into()),
-            Load::Rate(rate) => ("rate", rate.into()),
-        };
+    /// What a report says of it.
+    pub(crate) fn settings(self) -> Vec<(&'static str, u64)> {
         vec![
             ("rooms", self.rooms.into()),
             ("members", self.members.into()),
             ("senders", self.senders.into()),
-            ("bytes", self.bytes.into()),
-            load,
         ]
+    }
+
+    /// Makes the rooms of `users`, each room having as many of them as the next, and plays.
+    pub(crate) async fn play(
+        &self,
+        world: &World,
+        users: &[User],
+        script: Script,
+        processes: &[Process],
+    ) -> Result<Part> {
+        let per_room = users.len() / usize::from(self.rooms);
+        let (rooms, seats) = (usize::from(self.rooms), usize::from(self.members));
+        let members: Vec<Vec<&User>> = users
+            .chunks(per_room.max(1))
+            .take(rooms)
+            .map(|users| users.iter().collect())
+            .collect();
+        let ids = world.rooms(&members).await?;
+        let places = members.iter().zip(&ids).flat_map(|(users, &id)| {
+            let users = users.iter().cycle().take(seats);
+            users.map(move |&user| (user, id))
+        });
+        let connections = world.enter(&world.round_robin(places)).await?;
+        let rooms: Vec<Arc<Room>> = ids
+            .iter()
+            .map(|&id| Arc::new(Room::new(id, self.members.into())))
+            .collect();
+        let senders = u32::from(self.rooms) * u32::from(self.senders);
+        let mut show = Show::begin(script, &rooms, senders, processes)?;
+        for (index, (socket, ledgers)) in connections.into_iter().enumerate() {
+            let room = Arc::clone(&rooms[index / seats]);
+            let member = Member::new(
+                socket,
+                ledgers.into_iter().map(|ledger| (room.clone(), ledger)),
+            );
+            let id = u16::try_from(index % seats).unwrap_or(u16::MAX);
+            show.add(member, (id < self.senders).then_some(id));
+        }
+        show.end().await
     }
 }
 
-/// Runs `plan`; what is outstanding in the end is waited for up to `grace`.
-pub(crate) async fn run(plan: &Plan, options: &Options, grace: Duration) -> Result<Report> {
-    let world = World::new(&options.gateways, &OsEntropy).await?;
-    let users = world
-        .users(usize::from(plan.rooms) * usize::from(plan.members))
-        .await?;
-    let members: Vec<Vec<&User>> = users
-        .chunks(plan.members.into())
-        .map(|users| users.iter().collect())
-        .collect();
-    let ids = world.rooms(&members).await?;
-    let seats: Vec<(&User, u64)> = members
-        .iter()
-        .zip(&ids)
-        .flat_map(|(users, &id)| users.iter().map(move |&user| (user, id)))
-        .collect();
-    let connections = world.enter(&seats).await?;
+/// A stretch of a run under way.
+pub(crate) struct Show {
+    script: Script,
+    rooms: BTreeMap<u64, Arc<Room>>,
+    pub(crate) run: Arc<Run>,
+    meter: Meter,
+    tasks: JoinSet<Ledgers>,
+    ticks: Vec<mpsc::Sender<u64>>,
+}
 
-    let rooms: Vec<Arc<Room>> = ids
-        .iter()
-        .map(|&id| Arc::new(Room::new(id, plan.members.into(), plan.senders.into())))
-        .collect();
-    let meter = Meter::start(&options.pids)?;
-    let run = Arc::new(Run::new(Duration::from_secs(options.seconds), grace)?);
-    let mut tasks = JoinSet::new();
-    let mut ticks = Vec::new();
-    for (seat, (socket, ledger)) in connections.into_iter().enumerate() {
-        let (index, member) = (
-            seat / usize::from(plan.members),
-            seat % usize::from(plan.members),
-        );
-        let sender = u16::try_from(member)
-            .ok()
-            .filter(|&member| member < plan.senders);
-        let sender = sender.map(|id| {
-            let pace = match plan.load {
-                Load::Window(window) => Pace::Window(window.into()),
-                Load::Rate(_) => {
-                    let (sender, receiver) = mpsc::channel(TICKS);
-                    ticks.push(sender);
-                    Pace::Ticks(receiver)
-                }
-            };
-            Sender::new(id, pace, plan.bytes.into())
-        });
-        let member = Member {
-            socket,
-            room: Arc::clone(&rooms[index]),
-            ledger,
-            sender,
+impl Show {
+    /// Begins to measure; `senders` are to be added.
+    pub(crate) fn begin(
+        script: Script,
+        rooms: &[Arc<Room>],
+        senders: u32,
+        processes: &[Process],
+    ) -> Result<Self> {
+        Ok(Self {
+            meter: Meter::start(processes)?,
+            rooms: rooms
+                .iter()
+                .map(|room| (room.id, Arc::clone(room)))
+                .collect(),
+            run: Arc::new(Run::new(script.length, script.grace, senders)?),
+            tasks: JoinSet::new(),
+            ticks: Vec::new(),
+            script,
+        })
+    }
+
+    /// Lets a member play its part; it sends if it is known by a number.
+    pub(crate) fn add(&mut self, member: Member, sender: Option<u16>) {
+        let sender = sender.map(|id| self.sender(id));
+        let run = Arc::clone(&self.run);
+        self.tasks.spawn(member.run(sender, run));
+    }
+
+    /// As `add`, for a sender that begins with another of its rooms than the first.
+    pub(crate) fn add_from_turn(&mut self, member: Member, turn: usize) {
+        let sender = self.sender(0).beginning_at(turn);
+        let run = Arc::clone(&self.run);
+        self.tasks.spawn(member.run(Some(sender), run));
+    }
+
+    /// Lets somebody play who has a part of his own.
+    pub(crate) fn spawn(&mut self, actor: impl Future<Output = Ledgers> + Send + 'static) {
+        self.tasks.spawn(actor);
+    }
+
+    fn sender(&mut self, id: u16) -> Sender {
+        let pace = match self.script.load {
+            Load::Window(window) => Pace::Window(window.into()),
+            Load::Rate(_) => {
+                let (sender, receiver) = mpsc::channel(TICKS);
+                self.ticks.push(sender);
+                Pace::Ticks(receiver)
+            }
         };
-        let run = Arc::clone(&run);
-        tasks.spawn(async move { (index, member.run(run).await) });
+        Sender::new(id, pace, self.script.bytes)
     }
-    if let Load::Rate(rate) = plan.load {
-        let run = Arc::clone(&run);
-        // On a thread of its own: the runtime's timers are only good to a millisecond or two.
-        tasks.spawn_blocking(move || {
-            clock(&run, Duration::from_secs(1) / rate, &ticks);
-            (usize::MAX, Ledger::default())
-        });
+
+    /// Plays to the end and gives the verdict.
+    pub(crate) async fn end(mut self) -> Result<Part> {
+        if let Load::Rate(rate) = self.script.load {
+            let (run, ticks) = (Arc::clone(&self.run), self.ticks);
+            // On a thread of its own: the runtime's timers are only good to a millisecond or two.
+            self.tasks.spawn_blocking(move || {
+                clock(&run, rate, &ticks);
+                Ledgers::new()
+            });
+        }
+        let mut heard: BTreeMap<u64, Vec<Ledger>> = BTreeMap::new();
+        while let Some(joined) = self.tasks.join_next().await {
+            for (room, ledger) in joined.map_err(Error::other)? {
+                heard.entry(room).or_default().push(ledger);
+            }
+        }
+        let (processes, own) = self.meter.stop()?;
+        let mut counts = Counts::default();
+        for (id, room) in &self.rooms {
+            let ledgers = heard.remove(id).unwrap_or_default();
+            counts.add(&room.close(&ledgers));
+        }
+        let seconds = self.script.length.as_secs_f64();
+        let traffic = Traffic::new(counts, &self.run.tally(), seconds);
+        Ok(Part {
+            name: self.script.name,
+            seconds,
+            traffic: Some(traffic),
+            processes,
+            own,
+        })
     }
-    let counts = finish(tasks, &rooms).await?;
-    let (processes, own) = meter.stop()?;
-    let traffic = Traffic::new(counts, &run.tally(), options.seconds);
-    Ok(Report::traffic(
-        plan.name,
-        plan.settings(),
-        options.seconds,
-        traffic,
-        processes,
-        own,
-    ))
 }
 
 /// Gives each of `senders` in turn the time at which to send, when it has come.
-fn clock(run: &Run, interval: Duration, senders: &[mpsc::Sender<u64>]) {
-    let mut due = run.start;
-    for sender in senders.iter().cycle() {
+fn clock(run: &Run, rate: u32, senders: &[mpsc::Sender<u64>]) {
+    let interval = Duration::from_secs(1) / rate;
+    let mut woken = run.start;
+    for (number, sender) in (0..).zip(senders.iter().cycle()) {
+        let mut due = run.start + Duration::from_secs(1) * number / rate;
+        if interval < RESOLUTION {
+            let elapsed = due.saturating_duration_since(run.start);
+            due = run.start + floor(elapsed, RESOLUTION);
+        }
         if due >= run.stop {
             return;
         }
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        if due > woken {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            woken = due;
+        }
         // A sender whose connection has ended takes no more ticks; its errors say why.
         let _ = sender.blocking_send(run.at(due));
-        due += interval;
     }
 }
 
-/// Waits for all members and adds up the verdicts on their rooms.
-async fn finish(mut tasks: JoinSet<(usize, Ledger)>, rooms: &[Arc<Room>]) -> Result<Counts> {
-    let mut ledgers: Vec<Vec<Ledger>> = rooms.iter().map(|_| Vec::new()).collect();
-    while let Some(joined) = tasks.join_next().await {
-        let (room, ledger) = joined.map_err(Error::other)?;
-        if let Some(ledgers) = ledgers.get_mut(room) {
-            ledgers.push(ledger);
-        }
-    }
-    let mut counts = Counts::default();
-    for (room, ledgers) in rooms.iter().zip(&ledgers) {
-        counts.add(&room.close(ledgers));
-    }
-    Ok(counts)
+/// The greatest multiple of `step` up to `time`.
+fn floor(time: Duration, step: Duration) -> Duration {
+    let rest = time.as_nanos() % step.as_nanos();
+    time.saturating_sub(Duration::from_nanos(u64::try_from(rest).unwrap_or(0)))
 }
