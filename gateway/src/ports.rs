@@ -27,9 +27,6 @@ mod remote {
     use super::Ports;
     use crate::Config;
 
-    /// Partitions of the topic of room events.
-    const PARTITIONS: i32 = 64;
-
     impl Ports {
         /// The ways over the network that `config` names. Nothing need be there yet:
         /// the health of `lifecycle` says what is missing.
@@ -52,9 +49,13 @@ mod remote {
             ] {
                 runtime::watch(lifecycle.health().part(name), replicas, lifecycle);
             }
-            let bus =
-                bus::kafka::KafkaBus::connect(&config.kafka, bus::ROOMS, PARTITIONS, lifecycle)
-                    .map_err(|error| Error::invalid("kafka", error))?;
+            let bus = bus::kafka::KafkaBus::connect(
+                &config.kafka,
+                bus::ROOMS,
+                bus::PARTITIONS,
+                lifecycle,
+            )
+            .map_err(|error| Error::invalid("kafka", error))?;
             Ok(Self {
                 users,
                 sessions,

@@ -47,8 +47,9 @@ impl Ports {
     pub fn connect(config: &Config, lifecycle: &Lifecycle) -> base::Result<Self> {
         let store =
             store::postgres::PostgresStore::connect(&config.postgres, "message", lifecycle)?;
-        let bus = bus::kafka::KafkaBus::connect(&config.kafka, bus::ROOMS, 64, lifecycle)
-            .map_err(base::Error::internal)?;
+        let bus =
+            bus::kafka::KafkaBus::connect(&config.kafka, bus::ROOMS, bus::PARTITIONS, lifecycle)
+                .map_err(base::Error::internal)?;
         Ok(Self {
             store: Arc::new(store),
             bus,

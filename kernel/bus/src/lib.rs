@@ -18,6 +18,9 @@ use bytes::Bytes;
 
 /// The topic of room events; the key is the room id.
 pub const ROOMS: &str = "parley.rooms";
+/// Partitions of that topic where Parley makes it. A reader's request is for all of them, and
+/// costs a broker by their number; they are there to spread writers over the brokers.
+pub const PARTITIONS: i32 = 8;
 
 /// The bus could not do it now.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -82,18 +82,14 @@ impl Store for PostgresStore {
     ) -> Result<Vec<Outcome>, StoreError> {
         let mut connection = self.own.take().await?;
         if let Some(guess) = self.known.guess(entries) {
-            let heads: Vec<(RoomId, Head)> = ascending(&guess);
+            let heads = ascending(&guess);
             let plan = sequence(entries, guess, now);
-            let mut tx = connection.begin().await?;
-            if write_where_known(&mut tx, &heads, &plan).await? {
-                // From here on a process that freezes loses its session within a second.
-                check_time(before)?;
-                tx.commit().await?;
+            check_time(before)?;
+            if write_where_known(&mut connection, &heads, &plan).await? {
                 self.own.give_back(connection);
                 self.known.follow(&plan);
                 return Ok(plan.outcomes);
             }
-            tx.rollback().await?;
         }
         metrics::counter!("parley_log_batches_read_total").increment(1);
         let needs = Needs::of(entries);
@@ -166,7 +162,7 @@ impl Store for PostgresStore {
         let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
             "SELECT room_id, published, head, epoch
              FROM heads
-             WHERE published < head
+             WHERE behind
                AND last_at < $1
              ORDER BY last_at
              LIMIT $2",

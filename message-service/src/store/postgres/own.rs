@@ -5,6 +5,16 @@ use std::sync::{Mutex, PoisonError};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 
+/// The log's own statements find every row by its key, and planning one takes as long as
+/// running it. So one plan serves whatever the arrays hold, and it may not read a table
+/// through, though statistics of a table that has only begun to grow would advise it.
+const PLANNING: [(&str, &str); 4] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
 /// Connections that readers cannot take away: however many want to read, the log is
 /// written. There are as many as there are uses at once, which are the writers and their
 /// publishers.
@@ -22,10 +32,7 @@ impl OwnConnections {
     pub(super) fn beside(pool: &PgPool) -> Self {
         let options = PgConnectOptions::clone(&pool.connect_options());
         Self {
-            // The batches' statements are few and always the same, and planning one takes
-            // as long as running it; a plan for the arrays at hand always looks better than
-            // one for any, so PostgreSQL would make one each time.
-            options: options.options([("plan_cache_mode", "force_generic_plan")]),
+            options: options.options(PLANNING),
             idle: Mutex::new(Vec::new()),
         }
     }

@@ -9,23 +9,88 @@ use super::small;
 use crate::domain::Event;
 use crate::sequencer::{Head, Plan, Row};
 
-/// Writes a batch of posts where the head rows are as they are `known`, ascending by room.
-/// `false`: one is not or is locked, or a nonce stands for a post already; the transaction
-/// has to be rolled back then. It is the lock that compares: the newest version of a row
-/// counts, whatever the statement's snapshot is.
+/// Writes a batch of posts where the head rows are as they are `known`, ascending by room:
+/// all of it, or nothing. `false`: nothing is written, as a row is not as it is known or is
+/// locked, or as a nonce stands for a post already.
+///
+/// A statement is its own transaction, so nobody who is frozen between two of them holds a
+/// room. One that comes late, for its sender was frozen before, writes only where nothing
+/// happened in the meantime.
 pub(super) async fn write_where_known(
     connection: &mut PgConnection,
     known: &[(RoomId, Head)],
     plan: &Plan,
 ) -> Result<bool, StoreError> {
+    let written = match (known, &plan.rows[..]) {
+        ([(room, head)], [row]) => write_one(connection, *room, head, row).await?,
+        _ => write_all(connection, known, plan).await?,
+    };
+    match written {
+        Ok(written) => Ok(written),
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A lone post, which is what there is to write most of the time: its author waits for no
+/// more than this.
+async fn write_one(
+    connection: &mut PgConnection,
+    room: RoomId,
+    known: &Head,
+    row: &Row,
+) -> Result<Result<bool, sqlx::Error>, StoreError> {
+    let event = &row.event;
+    let nonce = row.nonce.as_ref();
+    let written = sqlx::query(
+        "WITH moved AS (
+             UPDATE heads
+             SET head = $6, last_at = $7
+             WHERE room_id = $1
+               AND head = $2
+               AND applied = $3
+               AND last_at = $4
+               AND epoch = $5
+             RETURNING room_id
+         )
+         INSERT INTO events
+             (room_id, seq, kind, uid, target, text, attrs, nonce, nonce_hash, at)
+         SELECT room_id, $6, $8, $9, $10, $11, $12, $13, $14, $7
+         FROM moved",
+    )
+    .bind(room.as_i64())
+    .bind(known.head.as_i64())
+    .bind(known.applied.cast_signed())
+    .bind(known.last_at.micros())
+    .bind(known.epoch.0.cast_signed())
+    .bind(event.seq.as_i64())
+    .bind(event.at.micros())
+    .bind(small(event.kind))
+    .bind(event.uid.as_i64())
+    .bind(event.target.as_i64())
+    .bind(&event.text)
+    .bind(&event.attrs)
+    .bind(nonce.map(|(name, _)| name))
+    .bind(nonce.map(|(_, hash)| &hash[..]))
+    .execute(connection)
+    .await;
+    Ok(written.map(|it| it.rows_affected() == 1))
+}
+
+/// It is the lock that compares: the newest version of a row counts, whatever the
+/// statement's snapshot is. That not every locked row was moved, or not every event
+/// written, cannot be; if it were, the cast would fail and with it the statement.
+async fn write_all(
+    connection: &mut PgConnection,
+    known: &[(RoomId, Head)],
+    plan: &Plan,
+) -> Result<Result<bool, sqlx::Error>, StoreError> {
     let now =
         |pick: fn(&Head) -> i64| -> Vec<i64> { known.iter().map(|(_, head)| pick(head)).collect() };
     let then = |pick: fn(&Head) -> i64| -> Vec<i64> {
-        let head = |(id, before)| pick(plan.heads.get(id).unwrap_or(before));
-        known
-            .iter()
-            .map(|(id, before)| head((id, before)))
-            .collect()
+        let heads = known.iter();
+        let heads = heads.map(|(id, before)| plan.heads.get(id).unwrap_or(before));
+        heads.map(pick).collect()
     };
     let mut arguments = event_columns(&plan.rows)?;
     let rooms: Vec<i64> = known.iter().map(|(room, _)| room.as_i64()).collect();
@@ -40,7 +105,7 @@ pub(super) async fn write_where_known(
     ] {
         add(&mut arguments, column)?;
     }
-    let outcome: Result<(i64, i64), _> = sqlx::query_as_with(
+    let written: Result<(bool,), _> = sqlx::query_as_with(
         "WITH held AS (
              SELECT heads.room_id
              FROM unnest($11::BIGINT[], $12::BIGINT[], $13::BIGINT[], $14::BIGINT[], $15::BIGINT[])
@@ -58,8 +123,8 @@ pub(super) async fn write_where_known(
              SET head = moved.head, last_at = moved.last_at
              FROM unnest($11::BIGINT[], $16::BIGINT[], $17::BIGINT[])
                  AS moved (room_id, head, last_at)
-             JOIN held USING (room_id)
              WHERE heads.room_id = moved.room_id
+               AND (SELECT COUNT(*) FROM held) = CARDINALITY($11)
              RETURNING 1
          ), written AS (
              INSERT INTO events
@@ -71,18 +136,20 @@ pub(super) async fn write_where_known(
              )
              WHERE (SELECT COUNT(*) FROM held) = CARDINALITY($11)
              RETURNING 1
+         ), counted AS (
+             SELECT (SELECT COUNT(*) FROM moved) AS moved, (SELECT COUNT(*) FROM written) AS written
          )
-         SELECT (SELECT COUNT(*) FROM moved), (SELECT COUNT(*) FROM written)",
+         SELECT CASE
+             WHEN moved = CARDINALITY($11) AND written = CARDINALITY($2) THEN TRUE
+             WHEN moved = 0 AND written = 0 THEN FALSE
+             ELSE CAST('moved ' || moved || ', written ' || written AS BOOLEAN)
+         END
+         FROM counted",
         arguments,
     )
     .fetch_one(connection)
     .await;
-    let is = |count: i64, length: usize| usize::try_from(count) == Ok(length);
-    match outcome {
-        Ok((moved, written)) => Ok(is(moved, known.len()) && is(written, plan.rows.len())),
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    Ok(written.map(|(written,)| written))
 }
 
 /// Writes a batch whose head rows are locked.
