@@ -4,6 +4,9 @@
 //! full, the bus down, the process killed) stays `published < head` in the store,
 //! where the relay finds it. So nothing is buffered here beyond a bound, and
 //! nothing is lost by dropping.
+//!
+//! The bus costs by the round, here, in the brokers and in every gateway: a lone event goes
+//! at once, and where many follow each other rounds come at a [`Rhythm`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use futures_util::future::join_all;
 use prost::Message as _;
 use proto::message::RoomRecord;
 use runtime::Lifecycle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::domain::Event;
@@ -27,33 +30,96 @@ const QUEUE: usize = 256;
 const ROUND: usize = 64;
 /// Bytes of the events in one record, about: librdkafka refuses 1 MB.
 const RECORD_BYTES: usize = 512 * 1024 - 4_096;
+/// Rounds in a second that go on and on, most,
+const ROUNDS_PER_SECOND: u32 = 100;
+/// and rounds at once after a pause.
+const ROUNDS_AT_ONCE: u32 = 32;
+/// An event that waits for longer to be published has those that write wait,
+const LATE: Duration = Duration::from_millis(60);
+/// for so long before each batch, most: a bus that stands still is no reason not to write.
+const GIVE_WAY: Duration = Duration::from_millis(20);
 /// How often it is noted what the bus has taken.
 const NOTE_PERIOD: Duration = Duration::from_millis(250);
 
 /// Publishes for one writer.
 pub(crate) struct Publisher {
-    batches: mpsc::Sender<Vec<Event>>,
+    batches: mpsc::Sender<Batch>,
+    /// When the oldest batch of the round under way was committed.
+    oldest: watch::Receiver<Option<Instant>>,
+}
+
+/// Events that were committed together, and when.
+struct Batch {
+    events: Vec<Event>,
+    committed: Instant,
 }
 
 impl Publisher {
     pub(crate) fn start(store: Arc<dyn Store>, bus: Arc<dyn Bus>, lifecycle: &Lifecycle) -> Self {
         let (batches, queue) = mpsc::channel(QUEUE);
+        let (telling, oldest) = watch::channel(None);
         let stopping = lifecycle.stopping().clone();
         lifecycle.spawn("publisher", async move {
-            stopping.run_until_cancelled(run(queue, store, bus)).await;
+            let run = run(queue, telling, store, bus);
+            stopping.run_until_cancelled(run).await;
         });
-        Self { batches }
+        Self { batches, oldest }
     }
 
     /// Takes events that were just committed; drops them when too much waits.
     pub(crate) fn publish(&self, events: Vec<Event>) {
-        if !events.is_empty() && self.batches.try_send(events).is_err() {
+        let committed = Instant::now();
+        let batch = Batch { events, committed };
+        if !batch.events.is_empty() && self.batches.try_send(batch).is_err() {
             metrics::counter!("parley_bus_left_to_relay_total").increment(1);
+        }
+    }
+
+    /// Waits a little while the bus is behind: what is written faster than it can be
+    /// published is acknowledged sooner, and received the later.
+    pub(crate) async fn give_way(&mut self) {
+        let is_late = |oldest: &Option<Instant>| oldest.is_some_and(|it| it.elapsed() > LATE);
+        if is_late(&self.oldest.borrow()) {
+            let caught_up = self.oldest.wait_for(|oldest| !is_late(oldest));
+            // When it is not in time, it is not waited for.
+            let _ = tokio::time::timeout(GIVE_WAY, caught_up).await;
         }
     }
 }
 
-async fn run(mut queue: mpsc::Receiver<Vec<Event>>, store: Arc<dyn Store>, bus: Arc<dyn Bus>) {
+/// How often rounds come: at once after a pause, evenly where there is no end of them.
+/// The generic cell rate algorithm, ITU-T I.371.
+struct Rhythm {
+    /// When as many rounds as may be may come at once.
+    full_at: Instant,
+}
+
+impl Rhythm {
+    fn new() -> Self {
+        Self {
+            full_at: Instant::now(),
+        }
+    }
+
+    /// Waits until the next round may begin.
+    async fn next(&mut self) {
+        let interval = Duration::from_secs(1) / ROUNDS_PER_SECOND;
+        let now = Instant::now();
+        self.full_at = self.full_at.max(now) + interval;
+        let wait = (self.full_at - now).saturating_sub(interval * ROUNDS_AT_ONCE);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+async fn run(
+    mut queue: mpsc::Receiver<Batch>,
+    oldest: watch::Sender<Option<Instant>>,
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+) {
+    let mut rhythm = Rhythm::new();
     let mut batches = Vec::with_capacity(ROUND);
     let mut done: BTreeMap<RoomId, (Seq, Seq)> = BTreeMap::new();
     let mut noted_at = Instant::now();
@@ -69,8 +135,13 @@ async fn run(mut queue: mpsc::Receiver<Vec<Event>>, store: Arc<dyn Store>, bus: 
         if taken == 0 {
             return;
         }
+        if let Some(batch) = batches.first() {
+            oldest.send_replace(Some(batch.committed));
+            rhythm.next().await;
+            take_rest(&mut queue, &mut batches);
+        }
         let mut rooms: BTreeMap<RoomId, Vec<Event>> = BTreeMap::new();
-        for event in batches.drain(..).flatten() {
+        for event in batches.drain(..).flat_map(|batch| batch.events) {
             rooms.entry(event.room).or_default().push(event);
         }
         for stretch in publish(bus.as_ref(), rooms).await {
@@ -82,10 +153,20 @@ async fn run(mut queue: mpsc::Receiver<Vec<Event>>, store: Arc<dyn Store>, bus: 
                 entry.1 = stretch.to;
             }
         }
+        oldest.send_replace(None);
         if noted_at.elapsed() >= NOTE_PERIOD {
             note(store.as_ref(), &mut done).await;
             noted_at = Instant::now();
         }
+    }
+}
+
+/// Takes what came while the round was waited for.
+fn take_rest(queue: &mut mpsc::Receiver<Batch>, batches: &mut Vec<Batch>) {
+    while batches.len() < ROUND
+        && let Ok(batch) = queue.try_recv()
+    {
+        batches.push(batch);
     }
 }
 

@@ -233,6 +233,7 @@ impl Shard {
         if self.waiting.is_empty() {
             return None;
         }
+        self.publisher.give_way().await;
         let jobs: Vec<Job> = self.waiting.drain(..).collect();
         let (entries, waiters): (Vec<Entry>, Vec<_>) = jobs
             .into_iter()

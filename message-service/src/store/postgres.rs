@@ -131,18 +131,17 @@ impl Store for PostgresStore {
         let mut connection = self.own.take().await?;
         let noted: Vec<(i64,)> = sqlx::query_as(
             "WITH locked AS (
-                 SELECT room_id
-                 FROM heads
-                 WHERE room_id = ANY($1)
-                 ORDER BY room_id
-                 FOR UPDATE SKIP LOCKED
+                 SELECT heads.room_id, done.start, done.upto
+                 FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS done (room_id, start, upto)
+                 JOIN heads ON heads.room_id = done.room_id
+                 ORDER BY heads.room_id
+                 FOR UPDATE OF heads SKIP LOCKED
              ), moved AS (
                  UPDATE heads
-                 SET published = GREATEST(heads.published, done.upto)
-                 FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS done (room_id, start, upto)
-                 JOIN locked USING (room_id)
-                 WHERE heads.room_id = done.room_id
-                   AND heads.published >= done.start - 1
+                 SET published = GREATEST(heads.published, locked.upto)
+                 FROM locked
+                 WHERE heads.room_id = locked.room_id
+                   AND heads.published >= locked.start - 1
              )
              SELECT room_id FROM locked",
         )
