@@ -13,6 +13,8 @@
 //! (confluentinc/librdkafka#5301). So clients are tried regularly, and one that gets no
 //! answer is replaced.
 
+mod producer;
+
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -28,12 +30,12 @@ use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::metadata::MetadataPartition;
-use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use runtime::config::Kafka;
 use runtime::{Lifecycle, Part};
 
 use crate::{Bus, BusError, Record, Tail, Wanted};
+use producer::Producer;
 
 /// How long a publish may take until it counts as failed.
 const PUBLISH_TIMEOUT: &str = "2000";
@@ -53,7 +55,7 @@ const PROBE_PERIOD: Duration = Duration::from_secs(5);
 /// One topic of a Kafka cluster.
 pub struct KafkaBus {
     client: ClientConfig,
-    producer: RwLock<FutureProducer<Watcher>>,
+    producer: RwLock<Arc<Producer>>,
     topic: String,
     /// Where this process publishes: it is one of the topic's partitions by this number,
     number: i32,
@@ -142,9 +144,9 @@ impl KafkaBus {
             .checked_rem(self.partitions.load(Ordering::Relaxed))
     }
 
-    fn producer(&self) -> FutureProducer<Watcher> {
+    fn producer(&self) -> Arc<Producer> {
         let producer = self.producer.read();
-        producer.unwrap_or_else(PoisonError::into_inner).clone()
+        Arc::clone(&producer.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Puts another producer in the place of one that gets no answer. What that one
@@ -155,10 +157,7 @@ impl KafkaBus {
             .producer
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *place, fresh);
-        drop(place);
-        // Its end waits for its threads, which is why this is not for async code.
-        drop(old);
+        *place = fresh;
         Ok(())
     }
 
@@ -195,7 +194,7 @@ impl KafkaBus {
     }
 }
 
-fn producer(client: &ClientConfig, watcher: Watcher) -> Result<FutureProducer<Watcher>, BusError> {
+fn producer(client: &ClientConfig, watcher: Watcher) -> Result<Arc<Producer>, BusError> {
     let mut settings = client.clone();
     settings
         .set("enable.idempotence", "true")
@@ -204,7 +203,7 @@ fn producer(client: &ClientConfig, watcher: Watcher) -> Result<FutureProducer<Wa
         .set("message.timeout.ms", PUBLISH_TIMEOUT)
         .set("queue.buffering.max.messages", "10000")
         .set("queue.buffering.max.kbytes", "65536");
-    settings.create_with_context(watcher).map_err(failed)
+    Ok(Arc::new(Producer::start(&settings, watcher)?))
 }
 
 /// What spreads the processes over the partitions.
@@ -238,7 +237,7 @@ async fn topic_there(bus: &Arc<KafkaBus>) -> Result<bool, BusError> {
     let bus = Arc::clone(bus);
     blocking(move || {
         let producer = bus.producer();
-        let client = rdkafka::producer::Producer::client(&producer);
+        let client = producer.client();
         // Once in this state, a producer refuses everything for ever.
         let fatal = client.fatal_error().map(|(_, why)| BusError(why));
         let asked = client.fetch_metadata(Some(&bus.topic), ASK_TIMEOUT);
@@ -286,21 +285,12 @@ fn failed(error: KafkaError) -> BusError {
 #[async_trait]
 impl Bus for KafkaBus {
     async fn publish(&self, record: Record) -> Result<(), BusError> {
-        let key = record.key.to_be_bytes();
-        let record = FutureRecord {
-            partition: self.partition(),
-            ..FutureRecord::to(&self.topic)
-                .key(&key[..])
-                .payload(&record.payload[..])
-        };
-        // The producer is not held while its answer is waited for: who holds it last, when
-        // it is replaced, would wait for its end here.
-        let sent = self.producer().send_result(record);
+        let sent = self.producer().send(&self.topic, self.partition(), &record);
         let outcome = match sent {
-            Err((error, _)) => Err(failed(error)),
+            Err(error) => Err(error),
             Ok(delivery) => match self.watched(delivery).await {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err((error, _))) => Err(failed(error)),
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(failed(error)),
                 Err(_) => Err(BusError("the producer went away".to_owned())),
             },
         };
