@@ -16,6 +16,7 @@ use moka::sync::Cache;
 use proto::session::sessions_client::SessionsClient;
 use proto::session::{Ended, EndedSinceRequest, LivingRequest};
 use runtime::{Call, Channel, Lifecycle, status};
+use tokio_util::sync::CancellationToken;
 
 use crate::verdicts;
 use crate::ws::{Ending, Link};
@@ -47,6 +48,7 @@ struct Shared {
     ended: Cache<SessionId, ()>,
     /// How often what was missed could not be told.
     gaps: AtomicU64,
+    draining: CancellationToken,
 }
 
 /// A connection's place among those of its session.
@@ -59,7 +61,12 @@ pub(crate) struct Place {
 impl Sessions {
     /// Follows the stream of ends from here on.
     pub(crate) fn start(channel: Channel, lifecycle: &Lifecycle) -> Self {
-        let sessions = Self::new();
+        let sessions = Self::new(lifecycle.draining().clone());
+        let (ending, draining) = (sessions.clone(), lifecycle.draining().clone());
+        lifecycle.spawn("draining-connections", async move {
+            draining.cancelled().await;
+            ending.drain();
+        });
         let following = sessions.clone().follow(channel.clone());
         let in_use = sessions.clone().tell_in_use(channel);
         let stopping = lifecycle.stopping().clone();
@@ -73,7 +80,7 @@ impl Sessions {
         sessions
     }
 
-    fn new() -> Self {
+    fn new(draining: CancellationToken) -> Self {
         let ended = Cache::builder()
             .max_capacity(CAPACITY)
             .time_to_live(REMEMBERED)
@@ -82,6 +89,7 @@ impl Sessions {
             connected: Mutex::default(),
             ended,
             gaps: AtomicU64::new(0),
+            draining,
         }))
     }
 
@@ -96,7 +104,8 @@ impl Sessions {
         self.0.gaps.load(Ordering::Acquire)
     }
 
-    /// Enters a connection; it is told when its session ends, or has ended already.
+    /// Enters a connection; it is told when its session ends or the process goes down, also
+    /// when that has happened already.
     pub(crate) fn enlist(&self, session: SessionId, link: &Arc<Link>) -> Place {
         let mut connected = self.connected();
         connected.entry(session).or_default().push(Arc::clone(link));
@@ -104,6 +113,9 @@ impl Sessions {
         // After entering: an end in between is seen here or there.
         if self.has_ended(session) {
             link.end(Ending::Session);
+        }
+        if self.0.draining.is_cancelled() {
+            link.drain();
         }
         Place {
             sessions: self.clone(),
@@ -118,6 +130,13 @@ impl Sessions {
         let connected = self.connected();
         for link in connected.get(&session).into_iter().flatten() {
             link.end(Ending::Session);
+        }
+    }
+
+    /// Ends all connections: the process goes down.
+    fn drain(&self) {
+        for link in self.connected().values().flatten() {
+            link.drain();
         }
     }
 

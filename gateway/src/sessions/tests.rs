@@ -60,7 +60,7 @@ async fn ends(link: &Link) -> Ending {
 
 #[tokio::test]
 async fn a_connection_ends_with_its_session_whenever_it_came() {
-    let sessions = Sessions::new();
+    let sessions = Sessions::new(CancellationToken::new());
     let (early, _) = Link::new(1);
     let place = sessions.enlist(SESSION, &early);
     sessions.end(SESSION);
@@ -74,7 +74,7 @@ async fn a_connection_ends_with_its_session_whenever_it_came() {
 
 #[test]
 fn who_has_left_leaves_nothing() {
-    let sessions = Sessions::new();
+    let sessions = Sessions::new(CancellationToken::new());
     let (link, _) = Link::new(1);
     drop(sessions.enlist(SESSION, &link));
     assert!(sessions.connected().is_empty());

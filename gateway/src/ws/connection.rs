@@ -20,6 +20,7 @@ use wire::frame::{Command, Entered, Fault, Framed, HELLO, Hello, Left, Pong, Ser
 use super::end::End;
 use super::entering::{Done, Way, Wish};
 use super::link::Outlet;
+use super::queue::Next;
 use super::{Link, Who, Wire};
 use crate::Gateway;
 use crate::fanout::Frame;
@@ -116,20 +117,20 @@ impl<W: Wire> Connection<W> {
 
     async fn live(&mut self) -> Result<(), End> {
         self.write(Utf8Bytes::from_static(HELLO)).await?;
-        let lifecycle = self.gateway.lifecycle.clone();
         let mut ping_at = Instant::now() + self.gateway.config.websocket.ping_every.0;
         let mut alarm = pin!(tokio::time::sleep_until(ping_at));
-        let link = Arc::clone(&self.link);
         loop {
             let reading = self.is_reading();
             tokio::select! {
                 biased;
-                () = lifecycle.draining().cancelled() => {
-                    Box::pin(self.answer_under_way()).await?;
-                    return Err(End::GOING_AWAY);
-                }
-                ending = link.ended() => return Err(ending.into()),
-                frames = self.outlet.filled() => self.write_all(frames).await?,
+                next = self.outlet.next() => match next {
+                    Next::Frames(frames) => self.write_all(frames).await?,
+                    Next::End(ending) => return Err(ending.into()),
+                    Next::Drain => {
+                        Box::pin(self.answer_under_way()).await?;
+                        return Err(End::GOING_AWAY);
+                    }
+                },
                 done = work(&mut self.operation) => {
                     self.operation = None;
                     Box::pin(self.done(done)).await?;
@@ -412,7 +413,7 @@ async fn written(
         return outcome.map_err(|_| End::GONE);
     }
     outlet.set_waiting(true);
-    let waiting = Box::pin(async {
+    let boxed = Box::pin(async {
         tokio::select! {
             biased;
             outcome = tokio::time::timeout(WRITE_TIMEOUT, writing) => match outcome {
@@ -423,7 +424,7 @@ async fn written(
             ending = link.ended() => Err(ending.into()),
         }
     });
-    let outcome = waiting.await;
+    let outcome = boxed.await;
     outlet.set_waiting(false);
     outcome
 }

@@ -1,17 +1,16 @@
 //! How the rest of the gateway reaches a connection: a bounded queue of frames.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use proto::message::Sent as WireSent;
 use runtime::RequestId;
-use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use wire::frame::{Fault, Sent, ServerFrame};
 use wire::{RoomId, Seq, Timestamp};
 
-use super::queue::{Queue, Refused};
+use super::queue::{Next, Queue, Refused};
 use crate::posts::Waiter;
 
 /// Why a connection has to end that did nothing wrong.
@@ -28,9 +27,6 @@ pub(crate) enum Ending {
 /// The near end of a connection's queue.
 pub(crate) struct Link {
     queue: Queue,
-    /// Why it ends, once it does.
-    ending: OnceLock<Ending>,
-    has_ended: Notify,
     /// Posts without an answer.
     under_way: AtomicUsize,
     /// It knows events beyond the original ones.
@@ -43,8 +39,6 @@ impl Link {
     pub(crate) fn new(limit: usize) -> (Arc<Self>, Outlet) {
         let link = Arc::new(Self {
             queue: Queue::new(limit),
-            ending: OnceLock::new(),
-            has_ended: Notify::new(),
             under_way: AtomicUsize::new(0),
             every_kind: AtomicBool::new(false),
         });
@@ -66,23 +60,23 @@ impl Link {
 
     /// Ends the connection; the first reason counts.
     pub(crate) fn end(&self, why: Ending) {
-        let _ = self.ending.set(why);
-        self.has_ended.notify_one();
+        self.queue.end(why);
+    }
+
+    /// Ends the connection when what is under way is answered: the process goes down.
+    pub(crate) fn drain(&self) {
+        self.queue.drain();
     }
 
     /// Why it ends, if it does.
+    #[cfg(test)]
     pub(crate) fn ending(&self) -> Option<Ending> {
-        self.ending.get().copied()
+        self.queue.ending()
     }
 
     /// Waits until it has to end.
     pub(crate) async fn ended(&self) -> Ending {
-        loop {
-            if let Some(ending) = self.ending() {
-                return ending;
-            }
-            self.has_ended.notified().await;
-        }
+        self.queue.ended().await
     }
 
     /// The client has shown that it knows events beyond the original ones.
@@ -105,6 +99,11 @@ impl Link {
 pub(crate) struct Outlet(Arc<Link>);
 
 impl Outlet {
+    /// What there is to do, once there is something.
+    pub(super) async fn next(&self) -> Next {
+        self.0.queue.next().await
+    }
+
     /// Takes all frames that wait, once there are some.
     pub(super) async fn filled(&self) -> VecDeque<Utf8Bytes> {
         self.0.queue.filled().await

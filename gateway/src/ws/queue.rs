@@ -1,4 +1,5 @@
-//! What the gateway has for a client and the client has not taken yet.
+//! What the gateway has for a client and the client has not taken yet, and when its
+//! connection is to end.
 //!
 //! Frames are shared by all who get them, so a place in a queue is small. It is bounded all
 //! the same: a client that takes nothing in may have few waiting; one whose connection is
@@ -14,6 +15,8 @@ use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::Ending;
+
 /// A client that took nothing in for so long reads slowly.
 const STUCK: Duration = Duration::from_millis(250);
 /// How many times more frames may wait for one that does not.
@@ -22,7 +25,7 @@ const BURST: usize = 16;
 /// The frames that wait for one connection.
 pub(super) struct Queue {
     state: Mutex<State>,
-    filled: AtomicWaker,
+    news: AtomicWaker,
     limit: usize,
 }
 
@@ -30,7 +33,21 @@ struct State {
     frames: VecDeque<Utf8Bytes>,
     /// Since when the client has taken nothing of what is being written.
     waits_since: Option<Instant>,
+    /// The first reason to end counts.
+    ending: Option<Ending>,
+    draining: bool,
     open: bool,
+}
+
+/// What a connection has to do.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Write these.
+    Frames(VecDeque<Utf8Bytes>),
+    /// End.
+    End(Ending),
+    /// Answer what is under way, and end.
+    Drain,
 }
 
 /// Why a frame cannot wait here.
@@ -42,6 +59,12 @@ pub(super) enum Refused {
     Closed,
 }
 
+impl State {
+    fn take(&mut self) -> Option<VecDeque<Utf8Bytes>> {
+        (!self.frames.is_empty()).then(|| std::mem::take(&mut self.frames))
+    }
+}
+
 impl Queue {
     /// A queue in which `limit` frames may wait for a client that reads slowly.
     pub(super) fn new(limit: usize) -> Self {
@@ -49,9 +72,11 @@ impl Queue {
             state: Mutex::new(State {
                 frames: VecDeque::new(),
                 waits_since: None,
+                ending: None,
+                draining: false,
                 open: true,
             }),
-            filled: AtomicWaker::new(),
+            news: AtomicWaker::new(),
             limit,
         }
     }
@@ -73,27 +98,62 @@ impl Queue {
         drop(state);
         // Otherwise whoever writes knows already.
         if waiting == 0 {
-            self.filled.wake();
+            self.news.wake();
         }
         Ok(())
     }
 
-    /// Takes all that waits, once something does.
-    pub(super) async fn filled(&self) -> VecDeque<Utf8Bytes> {
-        poll_fn(|cx| {
-            let frames = self.take();
-            if !frames.is_empty() {
-                return Poll::Ready(frames);
+    /// What there is to do, once there is something.
+    pub(super) async fn next(&self) -> Next {
+        self.once(|state| {
+            if state.draining {
+                return Some(Next::Drain);
             }
-            self.filled.register(cx.waker());
-            let frames = self.take();
-            if frames.is_empty() {
-                Poll::Pending
-            } else {
-                Poll::Ready(frames)
-            }
+            let ending = state.ending.map(Next::End);
+            ending.or_else(|| state.take().map(Next::Frames))
         })
         .await
+    }
+
+    /// Takes all that waits, once something does.
+    pub(super) async fn filled(&self) -> VecDeque<Utf8Bytes> {
+        self.once(State::take).await
+    }
+
+    /// Waits until the connection has to end.
+    pub(super) async fn ended(&self) -> Ending {
+        self.once(|state| state.ending).await
+    }
+
+    /// Waits until something has come of the state. One waits at a time, which is the
+    /// connection itself.
+    async fn once<T>(&self, mut of: impl FnMut(&mut State) -> Option<T>) -> T {
+        poll_fn(|cx| {
+            if let Some(it) = of(&mut self.state()) {
+                return Poll::Ready(it);
+            }
+            self.news.register(cx.waker());
+            of(&mut self.state()).map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// Why the connection has to end, if it has to.
+    #[cfg(test)]
+    pub(super) fn ending(&self) -> Option<Ending> {
+        self.state().ending
+    }
+
+    /// Ends the connection; the first reason counts.
+    pub(super) fn end(&self, why: Ending) {
+        self.state().ending.get_or_insert(why);
+        self.news.wake();
+    }
+
+    /// Ends the connection when what is under way is answered.
+    pub(super) fn drain(&self) {
+        self.state().draining = true;
+        self.news.wake();
     }
 
     /// Takes all that waits.
@@ -150,13 +210,25 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_waits_is_woken_once_there_is_something() {
-        let queue = std::sync::Arc::new(Queue::new(2));
-        let waiting = tokio::spawn({
-            let queue = std::sync::Arc::clone(&queue);
-            async move { queue.filled().await.len() }
-        });
-        tokio::task::yield_now().await;
+        let queue = Queue::new(2);
+        let filling = async {
+            tokio::task::yield_now().await;
+            offer(&queue, 1)
+        };
+        let (frames, offered) = tokio::join!(queue.filled(), filling);
+        assert_eq!((frames.len(), offered), (1, Ok(())));
+    }
+
+    #[tokio::test]
+    async fn the_first_reason_to_end_counts_and_comes_before_what_waits() {
+        let queue = Queue::new(2);
         assert_eq!(offer(&queue, 1), Ok(()));
-        assert_eq!(waiting.await.unwrap(), 1);
+        queue.end(Ending::Session);
+        queue.end(Ending::Slow);
+        assert!(matches!(queue.next().await, Next::End(Ending::Session)));
+        assert_eq!(queue.ended().await, Ending::Session);
+        queue.drain();
+        assert!(matches!(queue.next().await, Next::Drain));
+        assert_eq!(queue.take().len(), 1, "what waits is written all the same");
     }
 }
