@@ -38,7 +38,9 @@ keep_settings() {
     local name
     for name in PORT_OFFSET BACKEND_KIND GATEWAYS MESSAGES LIMITS BIN_DIR KAFKA_ADVERTISED; do
         printf '%s=%q\n' "$name" "${!name}"
-    done >"$DEV_DIR/conf/settings"
+    done >"$DEV_DIR/conf/settings.new"
+    # Somebody may be reading them.
+    mv -- "$DEV_DIR/conf/settings.new" "$DEV_DIR/conf/settings"
 }
 
 # The next `up` is a first one.

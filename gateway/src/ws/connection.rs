@@ -380,6 +380,7 @@ impl<W: Wire> Connection<W> {
         for frame in frames {
             self.feed(Message::Text(frame)).await?;
         }
+        self.outlet.written();
         self.flush().await
     }
 
@@ -388,6 +389,7 @@ impl<W: Wire> Connection<W> {
         for frame in self.outlet.take() {
             self.feed(Message::Text(frame)).await?;
         }
+        self.outlet.written();
         Ok(())
     }
 

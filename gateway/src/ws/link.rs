@@ -114,6 +114,11 @@ impl Outlet {
         self.0.queue.take()
     }
 
+    /// Says that all that was taken is written.
+    pub(super) fn written(&self) {
+        self.0.queue.written();
+    }
+
     /// Says whether the client has to be waited for now.
     pub(super) fn set_waiting(&self, waits: bool) {
         self.0.queue.set_waiting(waits);

@@ -31,6 +31,8 @@ pub(super) struct Queue {
 
 struct State {
     frames: VecDeque<Utf8Bytes>,
+    /// Taken to be written, and not written yet.
+    taken: usize,
     /// Since when the client has taken nothing of what is being written.
     waits_since: Option<Instant>,
     /// The first reason to end counts.
@@ -61,6 +63,7 @@ pub(super) enum Refused {
 
 impl State {
     fn take(&mut self) -> Option<VecDeque<Utf8Bytes>> {
+        self.taken += self.frames.len();
         (!self.frames.is_empty()).then(|| std::mem::take(&mut self.frames))
     }
 }
@@ -71,6 +74,7 @@ impl Queue {
         Self {
             state: Mutex::new(State {
                 frames: VecDeque::new(),
+                taken: 0,
                 waits_since: None,
                 ending: None,
                 draining: false,
@@ -87,7 +91,8 @@ impl Queue {
         if !state.open {
             return Err(Refused::Closed);
         }
-        let waiting = state.frames.len();
+        let is_first = state.frames.is_empty();
+        let waiting = state.frames.len() + state.taken;
         if waiting >= self.limit {
             let is_stuck = |since: Instant| since.elapsed() > STUCK;
             if waiting >= self.limit * BURST || state.waits_since.is_some_and(is_stuck) {
@@ -97,7 +102,7 @@ impl Queue {
         state.frames.push_back(frame);
         drop(state);
         // Otherwise whoever writes knows already.
-        if waiting == 0 {
+        if is_first {
             self.news.wake();
         }
         Ok(())
@@ -158,7 +163,12 @@ impl Queue {
 
     /// Takes all that waits.
     pub(super) fn take(&self) -> VecDeque<Utf8Bytes> {
-        std::mem::take(&mut self.state().frames)
+        self.state().take().unwrap_or_default()
+    }
+
+    /// Says that all that was taken is written.
+    pub(super) fn written(&self) {
+        self.state().taken = 0;
     }
 
     /// Says whether the client has to be waited for now.
@@ -203,6 +213,12 @@ mod tests {
         assert_eq!(offer(&queue, 2 * BURST), Ok(()));
         assert_eq!(offer(&queue, 1), Err(Refused::Full));
         assert_eq!(queue.filled().await.len(), 2 * BURST);
+        assert_eq!(
+            offer(&queue, 1),
+            Err(Refused::Full),
+            "they are not written yet"
+        );
+        queue.written();
         assert_eq!(offer(&queue, 1), Ok(()));
         queue.close();
         assert_eq!(offer(&queue, 1), Err(Refused::Closed));

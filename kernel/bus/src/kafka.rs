@@ -61,6 +61,8 @@ pub struct KafkaBus {
     number: i32,
     /// of which there are so many, 0 until that is known.
     partitions: AtomicI32,
+    /// Whether the last record was not taken.
+    failing: AtomicBool,
     healthy: Arc<AtomicBool>,
 }
 
@@ -119,6 +121,7 @@ impl KafkaBus {
             topic: topic.to_owned(),
             number: any_number()?,
             partitions: AtomicI32::new(0),
+            failing: AtomicBool::new(false),
             healthy,
         });
 
@@ -247,6 +250,12 @@ async fn topic_there(bus: &Arc<KafkaBus>) -> Result<bool, BusError> {
                 let count = found.map_or(0, |topic| topic.partitions().len());
                 let count = i32::try_from(count).unwrap_or(i32::MAX);
                 bus.partitions.store(count, Ordering::Relaxed);
+                // The brokers answer, and yet it could not publish: one that was there before a
+                // cluster was made anew may never be able to again.
+                if bus.failing.swap(false, Ordering::Relaxed) {
+                    drop(producer);
+                    bus.replace_producer()?;
+                }
                 Ok(count > 0)
             }
             Err(error) => {
@@ -294,6 +303,7 @@ impl Bus for KafkaBus {
                 Err(_) => Err(BusError("the producer went away".to_owned())),
             },
         };
+        self.failing.store(outcome.is_err(), Ordering::Relaxed);
         self.healthy.store(outcome.is_ok(), Ordering::Relaxed);
         outcome
     }
