@@ -17,10 +17,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{self, Loaded, Process, ServiceConfig};
 use crate::{Lifecycle, admin, telemetry};
 
-/// See the workspace's manifest for the reason.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The command line of a service.
 #[derive(Debug, Parser)]
 #[command(version)]
