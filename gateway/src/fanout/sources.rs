@@ -66,7 +66,13 @@ pub(super) fn start(
 async fn tail(fanout: Fanout, bus: std::sync::Arc<dyn Bus>) {
     loop {
         let watched = fanout.clone();
-        let wanted = move |key| RoomId::new(key).is_some_and(|room| watched.watched(room));
+        let taken = metrics::counter!("parley_bus_records_total", "wanted" => "true");
+        let skipped = metrics::counter!("parley_bus_records_total", "wanted" => "false");
+        let wanted = move |key| {
+            let wanted = RoomId::new(key).is_some_and(|room| watched.watched(room));
+            if wanted { &taken } else { &skipped }.increment(1);
+            wanted
+        };
         match bus.tail(Box::new(wanted)).await {
             Ok(tail) => {
                 tracing::info!("the bus is open");
