@@ -1,11 +1,12 @@
 //! From the log to the screens: the rooms that somebody here watches.
 //!
-//! Events come by the bus, and with the answers to this gateway's own posts; heads
-//! are asked for besides, so that a lost newest event, a broker that forgot and a
+//! Events come by the bus, and with the answers to this gateway's own posts, and as news of
+//! what others posted while there is little; heads are asked for besides, so that a lost newest event, a broker that forgot and a
 //! bus that is down are all the same case: a head above what was delivered, fetched
 //! from the log.
 
 mod frame;
+mod interest;
 mod room;
 mod sources;
 
@@ -18,9 +19,11 @@ use runtime::{Lifecycle, ReplicaId};
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use frame::{Frame, epoch_of};
+pub(crate) use interest::Listener;
 pub(crate) use room::{Admission, Room, Watch};
 
 use crate::Ports;
+use interest::Interest;
 
 /// Parts of the registry, so that rooms do not wait for each other.
 const SHARDS: usize = 64;
@@ -42,6 +45,7 @@ pub(crate) struct Fanout(Arc<Shared>);
 
 struct Shared {
     shards: Vec<Mutex<HashMap<RoomId, Entry>>>,
+    interest: Interest,
     mend: mpsc::Sender<RoomId>,
     bus: watch::Sender<BusState>,
 }
@@ -72,6 +76,7 @@ impl Fanout {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         let fanout = Self(Arc::new(Shared {
             shards,
+            interest: Interest::default(),
             mend,
             bus: watch::Sender::default(),
         }));
@@ -84,8 +89,12 @@ impl Fanout {
         let mut rooms = locked(self.shard(id));
         let entry = rooms.entry(id).or_default();
         entry.handles += 1;
+        let is_new = entry.handles == 1;
         let cell = Arc::clone(&entry.cell);
         drop(rooms);
+        if is_new {
+            self.0.interest.note(id);
+        }
         RoomHandle {
             fanout: self.clone(),
             id,
@@ -220,6 +229,8 @@ impl Drop for RoomHandle {
         entry.handles -= 1;
         if entry.handles == 0 {
             rooms.remove(&self.id);
+            drop(rooms);
+            self.fanout.0.interest.note(self.id);
         }
     }
 }
@@ -228,10 +239,11 @@ impl Drop for RoomHandle {
 mod tests {
     use super::*;
 
-    fn registry() -> Fanout {
+    pub(super) fn registry() -> Fanout {
         let (mend, _) = mpsc::channel(1);
         Fanout(Arc::new(Shared {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            interest: Interest::default(),
             mend,
             bus: watch::Sender::default(),
         }))

@@ -6,6 +6,9 @@
 //! it is unanswered; when a stream dies, what it left unanswered is sent again, in
 //! order, before anything newer. The nonce, which every post has, makes the
 //! repeat known.
+//!
+//! On the same streams each replica is told which rooms are watched here, and sends the news
+//! of them while there are few.
 
 mod outbox;
 mod silence;

@@ -15,6 +15,7 @@ mod bus;
 mod client;
 mod house;
 mod log;
+mod news;
 mod service;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -119,6 +120,7 @@ async fn scenario(seed: u64) -> Report {
         };
         report += own;
     }
+    report.news = world.news.told();
     world.check_order();
     house.stop().await;
     report

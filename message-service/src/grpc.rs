@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::domain::{Change, Entry, Outcome};
 use crate::store::Store;
+use crate::watchers::Watchers;
 use crate::writer::{Writer, refused};
 
 /// Serves `parley.message.v1.Messages`.
@@ -26,6 +27,7 @@ pub struct MessagesGrpc {
     store: Arc<dyn Store>,
     writer: Writer,
     bus: Arc<dyn Bus>,
+    watchers: Watchers,
     lifecycle: Lifecycle,
 }
 
@@ -34,12 +36,14 @@ impl MessagesGrpc {
         store: Arc<dyn Store>,
         writer: Writer,
         bus: Arc<dyn Bus>,
+        watchers: Watchers,
         lifecycle: &Lifecycle,
     ) -> Self {
         Self {
             store,
             writer,
             bus,
+            watchers,
             lifecycle: lifecycle.clone(),
         }
     }
@@ -117,6 +121,7 @@ impl Messages for MessagesGrpc {
             request.into_inner(),
             writer,
             bus,
+            &self.watchers,
             &self.lifecycle,
         )))
     }

@@ -2,15 +2,18 @@
 //!
 //! The way of an entry: [`grpc`] translates, [`writer`] gathers, [`sequencer`]
 //! decides, [`store`] commits; after the commit it is answered, and [`publisher`]
-//! puts it on the bus. [`relay`] publishes what a crash or an outage left.
+//! puts it on the bus, and [`watchers`] takes the short way to gateways that wait for
+//! it. [`relay`] publishes what a crash or an outage left.
 
 pub mod config;
 pub mod domain;
 pub mod grpc;
 mod publisher;
 mod relay;
+mod rhythm;
 pub mod sequencer;
 pub mod store;
+mod watchers;
 mod writer;
 
 use std::sync::Arc;
@@ -91,8 +94,9 @@ pub fn build(writing: &Writing, ports: Ports, lifecycle: &Lifecycle) -> Routes {
         Arc::clone(&clock),
         lifecycle,
     );
-    let writer = writer::Writer::start(writing, &store, &bus, &clock, lifecycle);
-    let service = grpc::MessagesGrpc::new(store, writer, bus, lifecycle);
+    let watchers = watchers::Watchers::default();
+    let writer = writer::Writer::start(writing, &store, &bus, &watchers, &clock, lifecycle);
+    let service = grpc::MessagesGrpc::new(store, writer, bus, watchers, lifecycle);
     let server = MessagesServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);

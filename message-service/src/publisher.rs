@@ -5,8 +5,9 @@
 //! where the relay finds it. So nothing is buffered here beyond a bound, and
 //! nothing is lost by dropping.
 //!
-//! The bus costs by the round, here, in the brokers and in every gateway: a lone event goes
-//! at once, and where many follow each other rounds come at a [`Rhythm`].
+//! The bus costs by the round, here, in the brokers and in every gateway. So rounds come at
+//! a [`Rhythm`] where many follow each other, and events that took the short way already
+//! wait for others.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::domain::Event;
+use crate::rhythm::Rhythm;
 use crate::store::{Published, Store, in_time};
 
 /// Batches that wait for a round, most.
@@ -34,6 +36,8 @@ const RECORD_BYTES: usize = 512 * 1024 - 4_096;
 const ROUNDS_PER_SECOND: u32 = 100;
 /// and rounds at once after a pause.
 const ROUNDS_AT_ONCE: u32 = 32;
+/// What took the short way waits for so long for what else comes.
+const GATHER: Duration = Duration::from_millis(25);
 /// An event that waits for longer to be published has those that write wait,
 const LATE: Duration = Duration::from_millis(60);
 /// for so long before each batch, most: a bus that stands still is no reason not to write.
@@ -51,6 +55,8 @@ pub(crate) struct Publisher {
 /// Events that were committed together, and when.
 struct Batch {
     events: Vec<Event>,
+    /// Whether those who watch were told without the bus.
+    told: bool,
     committed: Instant,
 }
 
@@ -66,13 +72,23 @@ impl Publisher {
         Self { batches, oldest }
     }
 
-    /// Takes events that were just committed; drops them when too much waits.
-    pub(crate) fn publish(&self, events: Vec<Event>) {
+    /// Takes events that were just committed, and whether they took the short way; drops
+    /// them when too much waits.
+    pub(crate) fn publish(&self, events: Vec<Event>, told: bool) {
         let committed = Instant::now();
-        let batch = Batch { events, committed };
+        let batch = Batch {
+            events,
+            told,
+            committed,
+        };
         if !batch.events.is_empty() && self.batches.try_send(batch).is_err() {
             metrics::counter!("parley_bus_left_to_relay_total").increment(1);
         }
+    }
+
+    /// Whether all that was taken is on the bus.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.batches.capacity() == QUEUE && self.oldest.borrow().is_none()
     }
 
     /// Waits a little while the bus is behind: what is written faster than it can be
@@ -87,39 +103,13 @@ impl Publisher {
     }
 }
 
-/// How often rounds come: at once after a pause, evenly where there is no end of them.
-/// The generic cell rate algorithm, ITU-T I.371.
-struct Rhythm {
-    /// When as many rounds as may be may come at once.
-    full_at: Instant,
-}
-
-impl Rhythm {
-    fn new() -> Self {
-        Self {
-            full_at: Instant::now(),
-        }
-    }
-
-    /// Waits until the next round may begin.
-    async fn next(&mut self) {
-        let interval = Duration::from_secs(1) / ROUNDS_PER_SECOND;
-        let now = Instant::now();
-        self.full_at = self.full_at.max(now) + interval;
-        let wait = (self.full_at - now).saturating_sub(interval * ROUNDS_AT_ONCE);
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
-    }
-}
-
 async fn run(
     mut queue: mpsc::Receiver<Batch>,
     oldest: watch::Sender<Option<Instant>>,
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
 ) {
-    let mut rhythm = Rhythm::new();
+    let mut rhythm = Rhythm::new(ROUNDS_PER_SECOND, ROUNDS_AT_ONCE);
     let mut batches = Vec::with_capacity(ROUND);
     let mut done: BTreeMap<RoomId, (Seq, Seq)> = BTreeMap::new();
     let mut noted_at = Instant::now();
@@ -137,6 +127,7 @@ async fn run(
         }
         if let Some(batch) = batches.first() {
             oldest.send_replace(Some(batch.committed));
+            gather(&mut queue, &mut batches).await;
             rhythm.next().await;
             take_rest(&mut queue, &mut batches);
         }
@@ -157,6 +148,19 @@ async fn run(
         if noted_at.elapsed() >= NOTE_PERIOD {
             note(store.as_ref(), &mut done).await;
             noted_at = Instant::now();
+        }
+    }
+}
+
+/// Waits for others as long as nothing is in a hurry.
+async fn gather(queue: &mut mpsc::Receiver<Batch>, batches: &mut Vec<Batch>) {
+    let Some(until) = batches.first().map(|first| first.committed + GATHER) else {
+        return;
+    };
+    while batches.len() < ROUND && batches.iter().all(|batch| batch.told) {
+        match tokio::time::timeout_at(until, queue.recv()).await {
+            Ok(Some(batch)) => batches.push(batch),
+            Ok(None) | Err(_) => return,
         }
     }
 }

@@ -20,12 +20,21 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Writing;
 use crate::domain::{Entry, Event, Outcome};
 use crate::publisher::Publisher;
+use crate::rhythm::Rhythm;
 use crate::store::{Store, in_time};
+use crate::watchers::{News, StreamId, Watchers};
 
 /// How long to wait when every room of a batch is held by another writer: at first,
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 /// and at most, as the other may be slow because of all who ask.
 const BUSY_PAUSE_MOST: Duration = Duration::from_millis(50);
+/// Batches in a second whose events take the short way, most,
+const SHORTCUTS_PER_SECOND: u32 = 250;
+/// and after a pause at once,
+const SHORTCUTS_AT_ONCE: u32 = 64;
+/// and entries of such a batch. Beyond, many events are on their way together, which is what
+/// the bus is good at.
+const SHORTCUT_ENTRIES: usize = 32;
 /// How long to wait when the store is not there.
 const DOWN_PAUSE: Duration = Duration::from_millis(100);
 
@@ -39,8 +48,13 @@ pub(crate) struct Place {
     pub(crate) _permit: OwnedSemaphorePermit,
 }
 
-/// A post of a stream, and what became of it.
-pub(crate) type Answer = (Place, base::Result<Outcome>);
+/// What a stream of posts is told.
+pub(crate) enum Word {
+    /// A post of it, and what became of it.
+    Answer(Place, base::Result<Outcome>),
+    /// What happened in a room that it watches.
+    News(News),
+}
 
 /// An entry on its way, and who waits for it.
 pub(crate) struct Job {
@@ -57,8 +71,10 @@ pub(crate) enum Reply {
     Stream {
         /// Which post of it.
         place: Place,
-        /// The stream's answers; there is room for every post that has a permit.
-        answers: mpsc::Sender<Answer>,
+        /// Of which stream.
+        stream: StreamId,
+        /// What the stream is told; there is room for every post that has a permit.
+        words: mpsc::Sender<Word>,
         /// Cancelled when the stream has ended, or order can be kept no longer: a post
         /// of it was too late, so none that came after may be written. Its gateway
         /// sends again what was not answered, in order.
@@ -71,12 +87,20 @@ impl Reply {
         matches!(self, Self::Stream { lane, .. } if lane.is_cancelled())
     }
 
+    /// The stream that the answer goes to.
+    fn stream(&self) -> Option<StreamId> {
+        match self {
+            Self::Caller(_) => None,
+            Self::Stream { stream, .. } => Some(*stream),
+        }
+    }
+
     pub(crate) fn send(self, outcome: base::Result<Outcome>) {
         match self {
             // A caller that went away has no use for the answer.
             Self::Caller(caller) => drop(caller.send(outcome)),
-            Self::Stream { place, answers, .. } => {
-                if answers.try_send((place, outcome)).is_err() {
+            Self::Stream { place, words, .. } => {
+                if words.try_send(Word::Answer(place, outcome)).is_err() {
                     tracing::debug!("a stream of posts went away before its answer");
                 }
             }
@@ -106,6 +130,7 @@ impl Writer {
         writing: &Writing,
         store: &Arc<dyn Store>,
         bus: &Arc<dyn Bus>,
+        watchers: &Watchers,
         clock: &Arc<dyn Clock>,
         lifecycle: &Lifecycle,
     ) -> Self {
@@ -115,6 +140,7 @@ impl Writer {
                 store: Arc::clone(store),
                 clock: Arc::clone(clock),
                 publisher: Publisher::start(Arc::clone(store), Arc::clone(bus), lifecycle),
+                shortcut: Shortcut::new(watchers.clone()),
                 batch: writing.batch,
                 waiting: VecDeque::new(),
                 busy_pause: BUSY_PAUSE,
@@ -179,6 +205,7 @@ struct Shard {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     publisher: Publisher,
+    shortcut: Shortcut,
     batch: usize,
     /// What was taken from the queue and is not answered, in order.
     waiting: VecDeque<Job>,
@@ -288,8 +315,10 @@ impl Shard {
     ) -> Option<Duration> {
         let count = entries.len();
         let mut news: Vec<Event> = Vec::with_capacity(count);
+        let is_open = self.shortcut.is_open(count, &self.publisher);
         for ((entry, (deadline, reply)), outcome) in entries.into_iter().zip(waiters).zip(outcomes)
         {
+            let before = news.len();
             match &outcome {
                 Outcome::Busy => {
                     self.waiting.push_back(Job {
@@ -303,9 +332,12 @@ impl Shard {
                 Outcome::Applied { events, .. } => news.extend_from_slice(events),
                 Outcome::Repeat(_) | Outcome::Refused(_) => {}
             }
+            if is_open {
+                self.shortcut.take(&news[before..], reply.stream());
+            }
             reply.send(Ok(outcome));
         }
-        self.publisher.publish(news);
+        self.publisher.publish(news, is_open);
         if self.waiting.len() < count {
             self.busy_pause = BUSY_PAUSE;
             return None;
@@ -350,6 +382,38 @@ impl Shard {
             }
         }
         None
+    }
+}
+
+/// The short way of events, open while there are few.
+struct Shortcut {
+    watchers: Watchers,
+    rhythm: Rhythm,
+    was_open: bool,
+}
+
+impl Shortcut {
+    fn new(watchers: Watchers) -> Self {
+        Self {
+            watchers,
+            rhythm: Rhythm::new(SHORTCUTS_PER_SECOND, SHORTCUTS_AT_ONCE),
+            was_open: true,
+        }
+    }
+
+    /// Whether the events of the next batch go by it. It opens again when none that went by
+    /// the bus alone is on its way still: it would come after them, and they would be
+    /// thought to be lost.
+    fn is_open(&mut self, entries: usize, publisher: &Publisher) -> bool {
+        let few = !self.rhythm.is_early() && entries <= SHORTCUT_ENTRIES;
+        self.was_open = few && (self.was_open || publisher.is_idle());
+        self.was_open
+    }
+
+    fn take(&self, events: &[Event], author: Option<StreamId>) {
+        for event in events {
+            self.watchers.tell(event, author);
+        }
     }
 }
 

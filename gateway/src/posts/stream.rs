@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::{Error, RoomId, Seq};
 use proto::message::messages_client::MessagesClient;
 use proto::message::post_answer::Outcome;
-use proto::message::{Post as WirePost, PostAnswer, PostAnswers, PostBatch, Sent};
+use proto::message::{Event, Post as WirePost, PostAnswer, PostAnswers, PostBatch, Sent};
 use runtime::{Replica, ReplicaId, status};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -15,10 +15,12 @@ use tonic::Streaming;
 
 use super::outbox::Job;
 use super::{Post, Posts};
-use crate::fanout::Fanout;
+use crate::fanout::{Fanout, Listener};
 
 /// Posts in one message, most.
 const BATCH: usize = 256;
+/// Rooms in one message that are watched or not any more, most.
+const ROOMS: usize = 4_096;
 /// How often posts that are too late are looked for.
 const TICK: Duration = Duration::from_millis(250);
 /// How long opening may take.
@@ -102,12 +104,13 @@ async fn run(
     let opened_at = heard_at;
     // A post whose answer is timed, and when it was sent.
     let mut timed: Option<(u64, Instant)> = None;
-    let batch = |posts| PostBatch {
-        posts,
+    let stamped = |batch| PostBatch {
         sent_ms: u64::try_from(opened_at.elapsed().as_millis()).unwrap_or(u64::MAX),
+        ..batch
     };
+    let listener = fanout.listen();
     // The first tells the replica how long a message takes that nothing holds up.
-    if batches.try_send(batch(Vec::new())).is_err() {
+    if batches.try_send(stamped(PostBatch::default())).is_err() {
         return Err(Error::unavailable("not reachable", "the stream was closed"));
     }
     let mut tick = tokio::time::interval(TICK);
@@ -133,9 +136,12 @@ async fn run(
                     posts.0.silence.answered_within(sent_at.elapsed());
                 }
                 take(posts, id, fanout, answer.answers);
+                for event in &answer.news {
+                    offer(event, fanout);
+                }
             }
             // Reserving first: nothing is taken from the outbox that cannot be sent.
-            permit = reserve(filled, &batches) => {
+            permit = reserve(filled.notified(), &batches) => {
                 let Ok(permit) = permit else {
                     return Err(Error::unavailable("not reachable", "the stream was closed"));
                 };
@@ -147,19 +153,26 @@ async fn run(
                     }
                     let last = sending.last().map(|post| (post.id, Instant::now()));
                     timed = timed.or(last);
-                    permit.send(batch(sending));
+                    let posts = sending;
+                    permit.send(stamped(PostBatch { posts, ..PostBatch::default() }));
                 }
+            }
+            permit = reserve(listener.some(), &batches) => {
+                let Ok(permit) = permit else {
+                    return Err(Error::unavailable("not reachable", "the stream was closed"));
+                };
+                permit.send(stamped(interest(&listener)));
             }
         }
     }
 }
 
 async fn reserve<'a>(
-    filled: &Notify,
+    wanted: impl Future<Output = ()>,
     batches: &'a mpsc::Sender<PostBatch>,
 ) -> Result<mpsc::Permit<'a, PostBatch>, mpsc::error::SendError<()>> {
     let permit = batches.reserve().await?;
-    filled.notified().await;
+    wanted.await;
     Ok(permit)
 }
 
@@ -207,12 +220,28 @@ fn take(posts: &Posts, replica: ReplicaId, fanout: &Fanout, answers: Vec<PostAns
 fn sent_is(sent: Sent, post: Post, fanout: &Fanout) {
     if !sent.repeat
         && let Some(event) = &sent.event
-        && let Some(room) = RoomId::new(event.room_id)
     {
+        offer(event, fanout);
+    }
+    post.waiter.answer(Ok(sent));
+}
+
+fn offer(event: &Event, fanout: &Fanout) {
+    if let Some(room) = RoomId::new(event.room_id) {
         let (head, epoch) = (Seq(event.seq), crate::fanout::epoch_of(event.epoch));
         fanout.offer(room, std::slice::from_ref(event), head, epoch);
     }
-    post.waiter.answer(Ok(sent));
+}
+
+/// Tells the replica of which rooms this gateway wants the news.
+fn interest(listener: &Listener) -> PostBatch {
+    let (watched, gone) = listener.take(ROOMS);
+    let ids = |rooms: Vec<RoomId>| rooms.into_iter().map(RoomId::get).collect();
+    PostBatch {
+        watch: ids(watched),
+        unwatch: ids(gone),
+        ..PostBatch::default()
+    }
 }
 
 fn give_up_late(posts: &Posts, replica: ReplicaId) {

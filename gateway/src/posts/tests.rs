@@ -54,7 +54,7 @@ impl Messages for Slow {
                 };
                 let message = PostAnswers {
                     answers: batch.posts.iter().map(|post| answer(post.id)).collect(),
-                    bus_down: false,
+                    ..PostAnswers::default()
                 };
                 if answers.send(Ok(message)).await.is_err() {
                     return;

@@ -41,10 +41,12 @@ pub(super) struct Report {
     going_away: u64,
     cut: u64,
     turned_away: u64,
+    /// Told by the replicas, not by clients.
+    pub(super) news: u64,
 }
 
 impl Report {
-    fn counts(&mut self) -> [&mut u64; 9] {
+    fn counts(&mut self) -> [&mut u64; 10] {
         [
             &mut self.events,
             &mut self.acked,
@@ -55,6 +57,7 @@ impl Report {
             &mut self.going_away,
             &mut self.cut,
             &mut self.turned_away,
+            &mut self.news,
         ]
     }
 

@@ -11,6 +11,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::bus::SimBus;
+use super::news::News;
 
 /// An author who has no connection here.
 const ELSEWHERE: u64 = 1_000;
@@ -70,6 +71,7 @@ pub(super) struct World {
     chance: Mutex<SmallRng>,
     logs: Mutex<BTreeMap<u64, Log>>,
     pub(super) bus: Arc<SimBus>,
+    pub(super) news: News,
 }
 
 impl World {
@@ -78,6 +80,7 @@ impl World {
             chance: Mutex::new(SmallRng::seed_from_u64(seed)),
             logs: Mutex::default(),
             bus: SimBus::new(seed),
+            news: News::new(seed),
         });
         for room in 1..=rooms {
             let mut log = Log {
@@ -143,8 +146,14 @@ impl World {
         let event = log.add(room, Kind::Message, uid, text.to_owned());
         log.nonces.insert(key, (text.to_owned(), event.seq));
         drop(logs);
-        self.bus.publish(vec![event.clone()]);
+        self.spread(vec![event.clone()]);
         Ok((event, false))
+    }
+
+    /// Events of one room, ascending, begin their way to the gateways.
+    fn spread(&self, events: Vec<Event>) {
+        self.news.tell(&events);
+        self.bus.publish(events);
     }
 
     /// Somebody who has no connection here writes.
@@ -159,7 +168,7 @@ impl World {
             let add = |_| log.add(room, kind, ELSEWHERE, "from elsewhere".into());
             (0..count).map(add).collect::<Vec<_>>()
         });
-        self.bus.publish(events.unwrap());
+        self.spread(events.unwrap());
     }
 
     /// A member leaves, or one who left comes back.
@@ -172,7 +181,7 @@ impl World {
                 log.add(room, Kind::Join, uid, String::new())
             }
         });
-        self.bus.publish(event.into_iter().collect());
+        self.spread(event.into_iter().collect());
     }
 
     /// The log is as it was some time ago, in a new life. What was acknowledged since is

@@ -21,6 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::log::{Log, No, World};
+use super::news::Stream as NewsStream;
 
 /// Events of one page: few, so that pages have seams too.
 const PAGE: usize = 100;
@@ -96,9 +97,10 @@ impl Replica {
         answers: mpsc::Sender<Result<PostAnswers, Status>>,
     ) {
         let (queue, waiting) = mpsc::channel(1_024);
+        let stream = self.world.news.open(answers.clone());
         tokio::select! {
             biased;
-            () = read(posts, queue) => {}
+            () = read(posts, &stream, queue) => {}
             _ = self.work(waiting, answers) => {}
         }
     }
@@ -129,6 +131,7 @@ impl Replica {
             let message = PostAnswers {
                 answers: vec![answer],
                 bus_down: self.world.chance(2),
+                ..PostAnswers::default()
             };
             answers.send(Ok(message)).await.ok()?;
             if is_late {
@@ -154,9 +157,14 @@ impl Replica {
 }
 
 /// Reads posts until their stream ends.
-async fn read(mut posts: Streaming<PostBatch>, queue: mpsc::Sender<(Post, Instant)>) {
+async fn read(
+    mut posts: Streaming<PostBatch>,
+    stream: &NewsStream,
+    queue: mpsc::Sender<(Post, Instant)>,
+) {
     let opened = Instant::now();
     while let Ok(Some(batch)) = posts.message().await {
+        stream.hear(&batch);
         let sent_at = opened + Duration::from_millis(batch.sent_ms);
         for post in batch.posts {
             if queue.send((post, sent_at)).await.is_err() {

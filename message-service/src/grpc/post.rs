@@ -2,7 +2,7 @@
 //!
 //! Posts go to the writers in the order they arrive. The number under way on one
 //! stream is bounded, and there is room for an answer to each, so a writer never
-//! waits for a slow gateway.
+//! waits for a slow gateway. News of the rooms that it watches go with the answers.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,14 +21,15 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use crate::domain::{Entry, Post};
-use crate::writer::{Answer, Job, Place, Reply, Writer};
+use crate::domain::{Entry, Outcome, Post};
+use crate::watchers::{self, Watcher, Watchers};
+use crate::writer::{Job, Place, Reply, Word, Writer};
 
 /// Posts under way on one stream, most. Beyond, the stream is not read: HTTP/2's
 /// flow control tells the gateway to wait.
 const UNDER_WAY: usize = 8_192;
-/// Answers in one message, most.
-const ANSWERS: usize = 512;
+/// Answers and news in one message, most.
+const WORDS: usize = 512;
 /// How often the bus is looked at while there is nothing to answer.
 const BUS_PERIOD: Duration = Duration::from_millis(250);
 /// A post's patience is capped here.
@@ -51,24 +52,31 @@ pub(super) fn serve(
     posts: Streaming<PostBatch>,
     writer: Writer,
     bus: Arc<dyn Bus>,
+    watchers: &Watchers,
     lifecycle: &Lifecycle,
 ) -> Answers {
     let lane = CancellationToken::new();
-    let (answers, answered) = mpsc::channel(UNDER_WAY);
+    let (words, said) = mpsc::channel(UNDER_WAY + watchers::WAITING);
+    let telling = words.clone();
+    let watcher = watchers.open(Box::new(move |news| {
+        // A stream that has ended needs none.
+        let _ = telling.try_send(Word::News(news));
+    }));
     let (out, stream) = mpsc::channel(8);
     let draining = lifecycle.draining().clone();
-    let reading = read(posts, writer, answers, lane.clone());
+    let reading = read(posts, writer, watcher, words, lane.clone());
     lifecycle.spawn_draining("posts", async move {
         draining.run_until_cancelled(reading).await;
     });
-    lifecycle.spawn_draining("answers", reply(answered, out, lane, bus));
+    lifecycle.spawn_draining("answers", reply(said, out, lane, bus));
     Answers(ReceiverStream::new(stream))
 }
 
 async fn read(
     mut posts: Streaming<PostBatch>,
     writer: Writer,
-    answers: mpsc::Sender<Answer>,
+    watcher: Watcher,
+    words: mpsc::Sender<Word>,
     lane: CancellationToken,
 ) {
     let under_way = Arc::new(Semaphore::new(UNDER_WAY));
@@ -76,6 +84,8 @@ async fn read(
     let reading = async {
         while let Ok(Some(batch)) = posts.message().await {
             let sent_at = transit.sent_at(&batch);
+            watcher.unwatch(batch.unwatch.into_iter().filter_map(RoomId::new));
+            watcher.watch(batch.watch.into_iter().filter_map(RoomId::new));
             for mut post in batch.posts {
                 let Ok(permit) = Arc::clone(&under_way).acquire_owned().await else {
                     return;
@@ -88,7 +98,8 @@ async fn read(
                 };
                 let reply = Reply::Stream {
                     place,
-                    answers: answers.clone(),
+                    stream: watcher.id(),
+                    words: words.clone(),
                     lane: lane.clone(),
                 };
                 match entry(post) {
@@ -151,39 +162,45 @@ fn entry(post: WirePost) -> base::Result<Entry> {
 }
 
 async fn reply(
-    mut answered: mpsc::Receiver<Answer>,
+    mut said: mpsc::Receiver<Word>,
     out: mpsc::Sender<Result<PostAnswers, Status>>,
     lane: CancellationToken,
     bus: Arc<dyn Bus>,
 ) {
-    let mut answers = Vec::with_capacity(ANSWERS);
+    let mut words = Vec::with_capacity(WORDS);
     let mut told_down = false;
     let mut tick = tokio::time::interval(BUS_PERIOD);
     loop {
         tokio::select! {
             biased;
-            taken = answered.recv_many(&mut answers, ANSWERS) => if taken == 0 {
+            taken = said.recv_many(&mut words, WORDS) => if taken == 0 {
                 return;
             },
             () = lane.cancelled() => return,
             _ = tick.tick() => {}
         }
         let bus_down = !bus.healthy();
-        if answers.is_empty() && bus_down == told_down {
+        if words.is_empty() && bus_down == told_down {
             continue;
         }
         told_down = bus_down;
-        let message = PostAnswers {
-            answers: answers.drain(..).map(answer).collect(),
+        let mut message = PostAnswers {
             bus_down,
+            ..PostAnswers::default()
         };
+        for word in words.drain(..) {
+            match word {
+                Word::Answer(place, outcome) => message.answers.push(answer(&place, outcome)),
+                Word::News(news) => message.news.push(news.event.into()),
+            }
+        }
         if out.send(Ok(message)).await.is_err() {
             return;
         }
     }
 }
 
-fn answer((place, outcome): Answer) -> PostAnswer {
+fn answer(place: &Place, outcome: base::Result<Outcome>) -> PostAnswer {
     let outcome = match outcome.and_then(super::sent) {
         Ok(sent) => WireOutcome::Sent(sent),
         Err(error) => {
@@ -212,8 +229,8 @@ mod tests {
 
     fn sent(ms: u64) -> PostBatch {
         PostBatch {
-            posts: Vec::new(),
             sent_ms: ms,
+            ..PostBatch::default()
         }
     }
 
