@@ -3,6 +3,9 @@
 //! It keeps nothing that matters. What a client asks for it asks of the services,
 //! and what happens in rooms it hears from the bus and the message-service.
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod config;
 #[cfg(test)]
 mod fakes;

@@ -23,7 +23,7 @@ use ahead::ReadAhead;
 use connection::Connection;
 #[cfg(test)]
 pub(crate) use end::close_codes;
-#[cfg(test)]
+#[cfg(any(test, feature = "bench"))]
 pub(crate) use link::Outlet;
 pub(crate) use link::{Ending, Link};
 

@@ -4,8 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+#[cfg(feature = "bench")]
+use futures_util::FutureExt;
 use proto::message::Sent as WireSent;
 use runtime::RequestId;
+#[cfg(feature = "bench")]
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use wire::frame::{Fault, Sent, ServerFrame};
 use wire::{RoomId, Seq, Timestamp};
@@ -112,6 +116,19 @@ impl Outlet {
     /// Takes all frames that wait.
     pub(crate) fn take(&self) -> VecDeque<Utf8Bytes> {
         self.0.queue.take()
+    }
+
+    /// Takes what waits as a connection does whose socket takes all at once; the bytes of
+    /// it. When nothing waits it is woken by what comes.
+    #[cfg(feature = "bench")]
+    pub(crate) fn write_to_nobody(&self) -> usize {
+        let Some(Next::Frames(frames)) = self.next().now_or_never() else {
+            return 0;
+        };
+        let messages = frames.into_iter().map(Message::Text);
+        let bytes = messages.map(|message| message.len()).sum();
+        self.written();
+        bytes
     }
 
     /// Says that all that was taken is written.
