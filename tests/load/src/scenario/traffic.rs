@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::Bench;
 use crate::ledger::{Counts, Ledger};
 use crate::member::{Ledgers, Member, Pace, Sender};
 use crate::proc::{Meter, Process};
@@ -51,6 +52,19 @@ pub(crate) struct Script {
     pub(crate) length: Duration,
     /// What is outstanding in the end is waited for up to this long.
     pub(crate) grace: Duration,
+}
+
+impl Script {
+    /// A stretch as long as the run, which waits in the end as others do.
+    pub(crate) fn new(name: impl Into<String>, load: Load, bytes: u16, bench: &Bench) -> Self {
+        Self {
+            name: name.into(),
+            load,
+            bytes,
+            length: bench.length,
+            grace: bench.grace,
+        }
+    }
 }
 
 /// Rooms and members that are one like the other.
