@@ -9,6 +9,8 @@ pub(crate) mod distributed;
 mod embedded;
 #[cfg(feature = "distributed")]
 pub(crate) mod extra_gateway;
+#[cfg(feature = "distributed")]
+pub(crate) mod extra_messages;
 mod feed;
 #[cfg(feature = "distributed")]
 pub(crate) mod next_release;

@@ -1,6 +1,7 @@
 //! The scenarios by name, a file each. What several are made of is in `traffic` (rooms
 //! with senders), `crowd` (many rooms on few connections) and `calls` (plain HTTP).
 
+mod bare;
 mod calls;
 mod cold_start;
 mod crowd;
@@ -32,6 +33,8 @@ pub(crate) const GRACE: Duration = Duration::from_secs(10);
 /// What to run.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Scenario {
+    /// What a message's way is made of, without Parley: disk, database, bus, sockets, hashes.
+    Bare(bare::Bare),
     /// One sender in each room, in a closed loop or at a rate.
     Pipeline(pipeline::Pipeline),
     /// Closed loop: many senders in one large room.
@@ -74,6 +77,7 @@ impl Scenario {
     /// Runs it.
     pub(crate) async fn run(&self, bench: &mut Bench) -> Result<Report> {
         match self {
+            Self::Bare(bare) => bare.run(bench).await,
             Self::Pipeline(pipeline) => pipeline.run(bench).await,
             Self::HotRoom(hot_room) => hot_room.run(bench).await,
             Self::Latency(latency) => latency.run(bench).await,

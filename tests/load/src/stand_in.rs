@@ -271,6 +271,7 @@ async fn a_connection_that_ends_misses_what_the_others_get() {
 #[tokio::test]
 async fn the_other_scenarios_run() {
     let scenarios = [
+        "bare --connections 5",
         "hot-room --members 6 --senders 2",
         "latency --rooms 2 --members 3",
         "idle --connections 15,30 --users 10 --room 15",

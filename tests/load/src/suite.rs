@@ -31,6 +31,7 @@ struct Planned(&'static str, &'static str, &'static str);
 
 #[rustfmt::skip]
 const RUNS: &[Planned] = &[
+    Planned("bare", "bare", "bare --connections 10"),
     Planned("pipeline-256", "pipeline --window 256", "pipeline --window 32 --rooms 2 --members 3"),
     Planned("pipeline-8", "pipeline --window 8", "pipeline --rate 200 --rooms 2 --members 3"),
     Planned("hot-room", "hot-room", "hot-room --members 6 --senders 2 --window 8"),

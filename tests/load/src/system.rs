@@ -5,7 +5,7 @@ mod dev;
 mod standalone;
 
 use std::io::{Error, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Serialize;
@@ -159,6 +159,24 @@ impl System {
             Owner::Stranger => Ok(None),
             Owner::Dev(dev) => Ok(Some(Database::Postgres(dev.postgres()?))),
             Owner::Standalone(standalone) => Ok(Some(Database::Sqlite(standalone.logs()))),
+        }
+    }
+
+    /// Some address of the bus, where it is known.
+    #[cfg(feature = "distributed")]
+    pub(crate) fn kafka(&self) -> Option<String> {
+        match &self.owner {
+            Owner::Dev(dev) => dev.address("kafka").map(str::to_owned),
+            Owner::Stranger | Owner::Standalone(_) => None,
+        }
+    }
+
+    /// Where it keeps its data, if that is known.
+    pub(crate) fn data(&self) -> Option<PathBuf> {
+        match &self.owner {
+            Owner::Stranger => None,
+            Owner::Dev(dev) => Some(dev.data()),
+            Owner::Standalone(standalone) => standalone.data().map(Path::to_owned),
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{interval, timeout};
 
 use super::distributed::{Dev, Memory, appended, ask_ready, end};
+use super::extra_messages::ExtraMessages;
 use super::own::LoneKafka;
 use super::relay::Relay;
 
@@ -37,6 +38,14 @@ impl ExtraGateway {
     pub(crate) async fn start_behind(dev: &Dev, way: &Relay) -> Self {
         let sessions = way.address().to_string();
         let other = ("PARLEY_GATEWAY__SERVICES__SESSION", sessions);
+        Self::launch(dev, vec![other], None).await
+    }
+
+    /// As [`ExtraGateway::start`], without limits and with that replica of message-service
+    /// alone.
+    pub(crate) async fn start_before(dev: &Dev, messages: &ExtraMessages) -> Self {
+        let messages = messages.address().to_owned();
+        let other = ("PARLEY_GATEWAY__SERVICES__MESSAGE", messages);
         Self::launch(dev, vec![other], None).await
     }
 
@@ -178,8 +187,8 @@ fn spawn(
 }
 
 /// A port below those that the kernel gives to outgoing connections, so that it is still
-/// free when the gateway comes back to it.
-fn free_port() -> u16 {
+/// free when a process comes back to it.
+pub(super) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(21_000);
     loop {
         let port = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! More than a gateway can do: everybody has an answer soon, and memory has a bound.
+//! More than the log can write: everybody has an answer soon, much of it is refused, and
+//! memory has a bound.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use crate::harness::User;
 use crate::harness::distributed::Dev;
 use crate::harness::extra_gateway::ExtraGateway;
+use crate::harness::extra_messages::ExtraMessages;
 
 const MIB: u64 = 1 << 20;
 /// How soon everybody is to have an answer.
@@ -167,13 +169,21 @@ async fn flood_all(
 }
 
 disruptive_scenarios! {
-    async fn at_twice_its_load_a_gateway_answers_or_sheds_within_a_second_and_stays_small(world: World) {
+    async fn at_three_times_its_load_a_gateway_answers_or_sheds_within_a_second_and_stays_small(world: World) {
         const CONNECTIONS: usize = 32;
+        // What waits is written together, so the more is offered the more can be done, and too
+        // much today is not too much tomorrow. In batches of this size it is the log that is
+        // too slow, and no faster when more waits.
+        const BATCH: usize = 4;
+        // Enough to fill every batch, and less in all than the 512 that may always wait.
+        const WINDOW: usize = 8;
         // 65,536 posts without an answer, a kilobyte each with all that belongs to it; and
         // for each connection 512 frames that wait, 1,024 answers that are to come, a room's
         // ring, buffers: two megabytes. The rest is the process with nothing to do.
         const MOST: u64 = (64 + 2 * CONNECTIONS as u64 + 64) * MIB;
-        let gateway = ExtraGateway::start(&Dev::from_env(), false).await;
+        let dev = Dev::from_env();
+        let messages = ExtraMessages::start(&dev, BATCH).await;
+        let gateway = ExtraGateway::start_before(&dev, &messages).await;
         let api = Api::new(&format!("http://{}", gateway.address())).unwrap();
         let user = world.user().await;
         let mut floods = Vec::new();
@@ -181,10 +191,11 @@ disruptive_scenarios! {
             floods.push(Flood::start(&user, &api).await);
         }
 
-        // As much as it can do, with little waiting.
+        // As much as it can do.
         let period = Duration::from_secs(6);
-        let measured = flood_all(floods, ("measure", Duration::ZERO, period, 16)).await;
+        let measured = flood_all(floods, ("measure", Duration::ZERO, period, WINDOW)).await;
         let served: usize = measured.iter().map(|(_, tally)| tally.sent.len()).sum();
+        assert!(measured.iter().all(|(_, tally)| tally.sent.len() == tally.waits.len()));
         let apart = period * u32::try_from(CONNECTIONS).unwrap() / u32::try_from(served).unwrap();
         let quiet = gateway.memory().now;
         let mut from = Vec::new();
@@ -195,7 +206,7 @@ disruptive_scenarios! {
 
         let floods = measured.into_iter().map(|(flood, _)| flood).collect();
         let period = Duration::from_secs(15);
-        let flooded = flood_all(floods, ("flood", apart / 2, period, usize::MAX)).await;
+        let flooded = flood_all(floods, ("flood", apart / 3, period, usize::MAX)).await;
         let peak = gateway.memory().most;
 
         let mut waits: Vec<Duration> = Vec::new();
@@ -219,8 +230,7 @@ disruptive_scenarios! {
              {} MiB before, {} MiB at most of {}",
             waits.len(), at(50), at(99), quiet / MIB, peak / MIB, MOST / MIB,
         );
-        // What waits is written together and costs the less, so it may do twice of that: then
-        // it need not refuse anything, and has to answer as soon.
+        assert!(limited > 0, "it was no overload");
         // It shares the processors with what it measures. When its turn comes late it writes
         // all that was due meanwhile before it reads, and by then its next turn may be as late.
         assert!(at(99) <= SOON + 2 * lag, "{:?}", at(99));

@@ -57,13 +57,8 @@ impl FanOut {
                 senders: self.senders.min(members),
             };
             let rate = (self.deliveries / u32::from(members)).clamp(1, self.rate_cap);
-            let script = Script {
-                name: format!("{members} members, {rate} messages/s"),
-                load: Load::Rate(rate),
-                bytes: self.bytes,
-                length: bench.length,
-                grace: bench.grace,
-            };
+            let name = format!("{members} members, {rate} messages/s");
+            let script = Script::new(name, Load::Rate(rate), self.bytes, bench);
             let users = &users[..users.len().min(members.into())];
             let part = plan
                 .play(&world, users, script, bench.system.processes())

@@ -78,7 +78,7 @@ impl Logins {
 }
 
 /// Hashes for `length` on as many threads as there are cores; gives how many hashes.
-async fn bare(cores: usize, length: Duration) -> Result<u64> {
+pub(super) async fn bare(cores: usize, length: Duration) -> Result<u64> {
     let stop = Instant::now() + length;
     let mut tasks = JoinSet::new();
     for _ in 0..cores {

@@ -51,13 +51,7 @@ pub(super) async fn run(
     let world = World::new(&bench.system.urls(), &OsEntropy).await?;
     let users = usize::from(plan.rooms) * usize::from(plan.members);
     let users = world.users(users).await?;
-    let script = Script {
-        name: String::new(),
-        load,
-        bytes,
-        length: bench.length,
-        grace: bench.grace,
-    };
+    let script = Script::new("", load, bytes, bench);
     let part = plan
         .play(&world, &users, script, bench.system.processes())
         .await?;

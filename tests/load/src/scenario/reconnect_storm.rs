@@ -93,13 +93,7 @@ impl ReconnectStorm {
             caught_up: Mutex::new(calls::histogram()?),
         });
 
-        let script = Script {
-            name: String::new(),
-            load: Load::Rate(self.rate),
-            bytes: self.bytes,
-            length: bench.length,
-            grace: bench.grace,
-        };
+        let script = Script::new("", Load::Rate(self.rate), self.bytes, bench);
         let room = |id: &u64| Arc::new(Room::new(*id, u32::from(self.room) + 1));
         let rooms: Vec<Arc<Room>> = ids.iter().map(room).collect();
         let senders = u32::try_from(rooms.len()).unwrap_or(u32::MAX);

@@ -53,13 +53,8 @@ impl RoomsSweep {
                 (format!("{} messages/s", self.rate), Load::Rate(self.rate)),
                 (format!("{} unanswered", self.window), window),
             ] {
-                let script = Script {
-                    name: format!("{rooms} rooms, {what}"),
-                    load,
-                    bytes: self.bytes,
-                    length: bench.length,
-                    grace: bench.grace,
-                };
+                let name = format!("{rooms} rooms, {what}");
+                let script = Script::new(name, load, self.bytes, bench);
                 let processes = bench.system.processes();
                 parts.push(crowd::play(&world, &users, &ids, None, script, processes).await?);
             }

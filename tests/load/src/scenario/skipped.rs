@@ -49,13 +49,7 @@ impl Skipped {
 
         let quiet = Duration::from_secs(self.quiet.into());
         let idle = cpu_over(process, quiet).await?.div_f64(quiet.as_secs_f64());
-        let script = Script {
-            name: String::new(),
-            load: Load::Rate(self.rate),
-            bytes: self.bytes,
-            length: bench.length,
-            grace: bench.grace,
-        };
+        let script = Script::new("", Load::Rate(self.rate), self.bytes, bench);
         let before = records(watched).await;
         let (started, used) = (tokio::time::Instant::now(), process.read()?.cpu());
         let part = crowd::play(&world, &users, &ids, Some(0), script, processes).await?;

@@ -57,12 +57,9 @@ impl Soak {
         let world = World::new(&bench.system.urls(), &OsEntropy).await?;
         let users = usize::from(self.rooms) * usize::from(self.members);
         let users = world.users(users).await?;
-        let script = |name: &str, load, length| Script {
-            name: name.to_owned(),
-            load,
-            bytes: self.bytes,
+        let script = |name, load, length| Script {
             length,
-            grace: bench.grace,
+            ..Script::new(name, load, self.bytes, bench)
         };
         let processes = bench.system.processes();
         let mut parts = Vec::new();

@@ -9,12 +9,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::Bench;
 use crate::ledger::{Counts, Ledger};
 use crate::member::{Ledgers, Member, Pace, Sender};
 use crate::proc::{Meter, Process};
 use crate::report::{Part, Traffic};
 use crate::room::{Room, Run};
-use crate::world::{User, World};
+use crate::world::{Place, User, World};
 
 /// Ticks that a sender may be behind before the clock waits for it.
 const TICKS: usize = 1024;
@@ -53,6 +54,19 @@ pub(crate) struct Script {
     pub(crate) grace: Duration,
 }
 
+impl Script {
+    /// A stretch as long as the run, which waits in the end as others do.
+    pub(crate) fn new(name: impl Into<String>, load: Load, bytes: u16, bench: &Bench) -> Self {
+        Self {
+            name: name.into(),
+            load,
+            bytes,
+            length: bench.length,
+            grace: bench.grace,
+        }
+    }
+}
+
 /// Rooms and members that are one like the other.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
@@ -89,11 +103,17 @@ impl Plan {
             .map(|users| users.iter().collect())
             .collect();
         let ids = world.rooms(&members).await?;
-        let places = members.iter().zip(&ids).flat_map(|(users, &id)| {
-            let users = users.iter().cycle().take(seats);
-            users.map(move |&user| (user, id))
-        });
-        let connections = world.enter(&world.round_robin(places)).await?;
+        let mut places = Vec::with_capacity(rooms * seats);
+        for (room, (users, &id)) in members.iter().zip(&ids).enumerate() {
+            for (seat, &user) in users.iter().cycle().take(seats).enumerate() {
+                places.push(Place {
+                    user,
+                    rooms: vec![id],
+                    gateway: self.gateway(room, seat),
+                });
+            }
+        }
+        let connections = world.enter(&places).await?;
         let rooms: Vec<Arc<Room>> = ids
             .iter()
             .map(|&id| Arc::new(Room::new(id, self.members.into())))
@@ -110,6 +130,13 @@ impl Plan {
             show.add(member, (id < self.senders).then_some(id));
         }
         show.end().await
+    }
+
+    /// The gateway of a connection, they taking turns: those of a room one after the other, so
+    /// that each room is on all gateways, and those that send, a room's first, going on
+    /// where those of the room before ended, so that no gateway has more of them than another.
+    fn gateway(self, room: usize, seat: usize) -> usize {
+        room * usize::from(self.senders) + seat
     }
 }
 
@@ -235,4 +262,51 @@ fn clock(run: &Run, rate: u32, senders: &[mpsc::Sender<u64>]) {
 fn floor(time: Duration, step: Duration) -> Duration {
     let rest = time.as_nanos() % step.as_nanos();
     time.saturating_sub(Duration::from_nanos(u64::try_from(rest).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of those at `seats` of each room are on each of `gateways`.
+    fn spread(plan: Plan, gateways: usize, seats: std::ops::Range<u16>) -> Vec<usize> {
+        let mut spread = vec![0; gateways];
+        for room in 0..plan.rooms {
+            for seat in seats.clone() {
+                spread[plan.gateway(room.into(), seat.into()) % gateways] += 1;
+            }
+        }
+        spread
+    }
+
+    #[test]
+    fn senders_are_spread_evenly_over_the_gateways() {
+        for (rooms, members, senders) in [(10, 10, 1), (10, 10, 2), (7, 4, 3), (1, 100, 10)] {
+            let plan = Plan {
+                rooms,
+                members,
+                senders,
+            };
+            for gateways in 1..5 {
+                let spread = spread(plan, gateways, 0..senders);
+                let (least, most) = (spread.iter().min(), spread.iter().max());
+                assert!(most.unwrap() - least.unwrap() <= 1, "{plan:?}: {spread:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_room_has_connections_on_all_gateways() {
+        for members in [2, 3, 10] {
+            let plan = Plan {
+                rooms: 1,
+                members,
+                senders: 1,
+            };
+            for gateways in 1..=usize::from(members) {
+                let spread = spread(plan, gateways, 0..members);
+                assert!(spread.iter().all(|&here| here > 0), "{plan:?}: {spread:?}");
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! What was up before stays up, and data that were there before stay there.
 
+use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -28,7 +29,8 @@ pub(super) struct Dev {
     /// Whether anything was there before us.
     data_were_there: bool,
     was_up: bool,
-    postgres: String,
+    /// Who listens where.
+    addresses: BTreeMap<String, String>,
 }
 
 impl Dev {
@@ -55,7 +57,7 @@ impl Dev {
             state,
             target,
             _made: made,
-            postgres: String::new(),
+            addresses: BTreeMap::new(),
         })
     }
 
@@ -85,9 +87,8 @@ impl Dev {
         let lines = lines.collect::<Result<Vec<Line>>>()?;
         let mut gateways = Vec::new();
         for line in &lines {
-            if line.process.name == "postgres" {
-                self.postgres.clone_from(&line.address);
-            }
+            let (name, address) = (line.process.name.clone(), line.address.clone());
+            self.addresses.insert(name, address);
             if line.process.name.starts_with("gateway-") {
                 gateways.push(line.gateway()?);
             }
@@ -131,10 +132,18 @@ impl Dev {
             .lines()
             .find_map(|line| line.strip_prefix("POSTGRES_PASSWORD="))
             .ok_or_else(|| Error::new(ErrorKind::NotFound, "no password of PostgreSQL"))?;
-        Ok(format!(
-            "postgres://parley:{password}@{}/parley",
-            self.postgres
-        ))
+        let address = self.address("postgres").unwrap_or_default();
+        Ok(format!("postgres://parley:{password}@{address}/parley"))
+    }
+
+    /// Where the process `name` listens.
+    pub(super) fn address(&self, name: &str) -> Option<&str> {
+        self.addresses.get(name).map(String::as_str)
+    }
+
+    /// The folder in which the backends keep their data, where they are native.
+    pub(super) fn data(&self) -> PathBuf {
+        self.state.join("data")
     }
 
     /// Runs a script and gives its lines.

@@ -77,10 +77,14 @@ impl Standalone {
         &self.binary
     }
 
+    /// The directory it works on.
+    pub(super) fn data(&self) -> Option<&Path> {
+        self.running.as_ref().map(|running| running.data.path())
+    }
+
     /// The file in which rooms keep their logs.
     pub(super) fn logs(&self) -> PathBuf {
-        let folder = self.running.as_ref().map(|running| running.data.path());
-        folder.unwrap_or(Path::new("")).join("message.db")
+        self.data().unwrap_or(Path::new("")).join("message.db")
     }
 }
 
