@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use base::{RoomId, Seq};
 use bus::{Bus, Record};
-use futures_util::future::join_all;
 use prost::Message as _;
 use proto::message::RoomRecord;
 use runtime::Lifecycle;
@@ -33,23 +32,42 @@ const ROUND: usize = 64;
 /// Bytes of the events in one record, about: librdkafka refuses 1 MB.
 const RECORD_BYTES: usize = 512 * 1024 - 4_096;
 /// Rounds in a second that go on and on, most,
-const ROUNDS_PER_SECOND: u32 = 100;
+const ROUNDS_PER_SECOND: u32 = 40;
 /// and rounds at once after a pause.
-const ROUNDS_AT_ONCE: u32 = 32;
+const ROUNDS_AT_ONCE: u32 = 8;
 /// What took the short way waits for so long for what else comes.
 const GATHER: Duration = Duration::from_millis(25);
 /// An event that waits for longer to be published has those that write wait,
 const LATE: Duration = Duration::from_millis(60);
 /// for so long before each batch, most: a bus that stands still is no reason not to write.
 const GIVE_WAY: Duration = Duration::from_millis(20);
-/// How often it is noted what the bus has taken.
+/// How often it is looked for what the bus has taken and is not noted yet.
 const NOTE_PERIOD: Duration = Duration::from_millis(250);
+/// It is noted of a room that was quiet for so long: to note it costs as much as an event
+/// does, and before a room was quiet for longer the relay does not look at it.
+const QUIET: Duration = Duration::from_millis(500);
+/// And of one that never is, after so long.
+const NEVER_QUIET: Duration = Duration::from_secs(5);
 
 /// Publishes for one writer.
 pub(crate) struct Publisher {
     batches: mpsc::Sender<Batch>,
     /// When the oldest batch of the round under way was committed.
     oldest: watch::Receiver<Option<Instant>>,
+}
+
+/// A stretch of a room's log that the bus has taken.
+struct Stretch {
+    from: Seq,
+    to: Seq,
+    began: Instant,
+    grew: Instant,
+}
+
+impl Stretch {
+    fn is_due(&self, now: Instant) -> bool {
+        now - self.grew >= QUIET || now - self.began >= NEVER_QUIET
+    }
 }
 
 /// Events that were committed together, and when.
@@ -111,7 +129,7 @@ async fn run(
 ) {
     let mut rhythm = Rhythm::new(ROUNDS_PER_SECOND, ROUNDS_AT_ONCE);
     let mut batches = Vec::with_capacity(ROUND);
-    let mut done: BTreeMap<RoomId, (Seq, Seq)> = BTreeMap::new();
+    let mut done: BTreeMap<RoomId, Stretch> = BTreeMap::new();
     let mut noted_at = Instant::now();
     loop {
         let taken = if done.is_empty() {
@@ -136,12 +154,16 @@ async fn run(
             rooms.entry(event.room).or_default().push(event);
         }
         for stretch in publish(bus.as_ref(), rooms).await {
+            let now = Instant::now();
+            let entry = done.entry(stretch.room).or_insert(Stretch {
+                from: stretch.from,
+                to: stretch.to,
+                began: now,
+                grew: now,
+            });
             // A stretch that does not continue the one before is left to the relay.
-            let entry = done
-                .entry(stretch.room)
-                .or_insert((stretch.from, stretch.to));
-            if stretch.from == entry.1.next() {
-                entry.1 = stretch.to;
+            if stretch.from == entry.to.next() {
+                (entry.to, entry.grew) = (stretch.to, now);
             }
         }
         oldest.send_replace(None);
@@ -174,29 +196,33 @@ fn take_rest(queue: &mut mpsc::Receiver<Batch>, batches: &mut Vec<Batch>) {
     }
 }
 
-/// Publishes a round, all rooms at once; returns what the bus has taken.
+/// Publishes a round, all rooms together; returns what the bus has taken.
 pub(crate) async fn publish(bus: &dyn Bus, rooms: BTreeMap<RoomId, Vec<Event>>) -> Vec<Published> {
     if rooms.is_empty() || !bus.healthy() {
         return Vec::new();
     }
     let started = Instant::now();
-    let one_room = |(room, events): (RoomId, Vec<Event>)| async move {
-        let mut taken: Vec<Published> = Vec::new();
+    let mut stretches: Vec<Published> = Vec::with_capacity(rooms.len());
+    let mut round = Vec::with_capacity(rooms.len());
+    for (room, events) in rooms {
         for (record, (from, to)) in records(room, events) {
-            if let Err(error) = bus.publish(record).await {
-                tracing::debug!(%room, %error, "not published; left to the relay");
-                break;
-            }
-            match taken.last_mut() {
-                Some(last) if from == last.to.next() => last.to = to,
-                _ => taken.push(Published { room, from, to }),
+            round.push(record);
+            match stretches.last_mut() {
+                Some(last) if last.room == room && from == last.to.next() => last.to = to,
+                _ => stretches.push(Published { room, from, to }),
             }
         }
-        taken
-    };
-    let taken = join_all(rooms.into_iter().map(one_room)).await;
+    }
+    let count = round.len();
+    let published = bus.publish(round).await;
     metrics::histogram!("parley_bus_publish_seconds").record(started.elapsed().as_secs_f64());
-    taken.into_iter().flatten().collect()
+    match published {
+        Ok(()) => stretches,
+        Err(error) => {
+            tracing::debug!(%error, records = count, "not published; left to the relay");
+            Vec::new()
+        }
+    }
 }
 
 /// A room's events as records of bounded size, each with the stretch it holds, which has
@@ -241,11 +267,16 @@ fn finish(part: &mut RoomRecord) -> Option<(Record, (Seq, Seq))> {
 /// Notes in the store what the bus has taken. Rooms that are locked now stay for
 /// the next time; after an error all of it is left to the relay, which publishes
 /// it again: readers drop what they have.
-async fn note(store: &dyn Store, done: &mut BTreeMap<RoomId, (Seq, Seq)>) {
+async fn note(store: &dyn Store, done: &mut BTreeMap<RoomId, Stretch>) {
+    let now = Instant::now();
     let stretches: Vec<Published> = done
         .iter()
-        .map(|(&room, &(from, to))| Published { room, from, to })
+        .filter(|(_, stretch)| stretch.is_due(now))
+        .map(|(&room, &Stretch { from, to, .. })| Published { room, from, to })
         .collect();
+    if stretches.is_empty() {
+        return;
+    }
     match in_time(store.note_published(&stretches)).await {
         Ok(noted) => {
             for room in noted {

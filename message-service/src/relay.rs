@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use base::{Clock, Timestamp};
 use bus::{Bus, Record};
-use futures_util::future::join_all;
 use prost::Message as _;
 use proto::message::RoomRecord;
 use runtime::{Lifecycle, StoreError};
@@ -91,17 +90,15 @@ async fn publish(
             Err(ReadError::NoRoom | ReadError::NotMember) => {}
         }
     }
-    let pointers = far.into_iter().map(|it| async move {
-        let taken = bus.publish(pointer(&it)).await.is_ok();
-        taken.then(|| Published {
+    let mut done = publisher::publish(bus, events).await;
+    let pointers = far.iter().map(pointer).collect();
+    if !far.is_empty() && bus.publish(pointers).await.is_ok() {
+        done.extend(far.into_iter().map(|it| Published {
             room: it.room,
             from: it.published.next(),
             to: it.head,
-        })
-    });
-    let (mut done, pointed) =
-        futures_util::future::join(publisher::publish(bus, events), join_all(pointers)).await;
-    done.extend(pointed.into_iter().flatten());
+        }));
+    }
     Ok(done)
 }
 

@@ -109,7 +109,7 @@ pub(super) struct Reading(pub(super) Arc<SimBus>);
 
 #[async_trait]
 impl Bus for Reading {
-    async fn publish(&self, _: Record) -> Result<(), BusError> {
+    async fn publish(&self, _: Vec<Record>) -> Result<(), BusError> {
         Err(BusError("gateways only read".into()))
     }
 

@@ -6,15 +6,18 @@
 //! stays at its default, and batching is left to the publisher. A process publishes to one
 //! partition, whatever the key: a producer's request is of one partition, so a round of a
 //! hundred rooms is one request instead of dozens. Its records are in order there; those of
-//! two processes are not, but neither would they be sent in order.
+//! two processes are not, but neither would they be sent in order. What is published together
+//! is one of Kafka's records, a [`bundle`]: librdkafka's work is by the record, on both ends.
 //!
 //! A client of librdkafka that hears of no brokers at all, as a cluster that starts
 //! may say, forgets those that it knew and never connects again
 //! (confluentinc/librdkafka#5301). So clients are tried regularly, and one that gets no
 //! answer is replaced.
 
+mod bundle;
 mod producer;
 
+use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,7 +25,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Entropy, OsEntropy};
-use bytes::Bytes;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -141,7 +143,7 @@ impl KafkaBus {
         }
     }
 
-    /// The partition to publish to; the key's own until more is known.
+    /// The partition to publish to; any until more is known.
     fn partition(&self) -> Option<i32> {
         self.number
             .checked_rem(self.partitions.load(Ordering::Relaxed))
@@ -161,6 +163,21 @@ impl KafkaBus {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *place = fresh;
+        Ok(())
+    }
+
+    /// Sends records, and waits until all of them are safe.
+    async fn deliver(&self, records: &[Record]) -> Result<(), BusError> {
+        let producer = self.producer();
+        let bundles = bundle::pack(records);
+        let send = |bundle: &Vec<u8>| producer.send(&self.topic, self.partition(), bundle);
+        let sent: Vec<_> = bundles.iter().map(send).collect();
+        drop(producer);
+        for delivery in sent {
+            let delivered = delivery?.await;
+            let gone = |_| BusError("the producer went away".to_owned());
+            delivered.map_err(gone)?.map_err(failed)?;
+        }
         Ok(())
     }
 
@@ -293,16 +310,11 @@ fn failed(error: KafkaError) -> BusError {
 
 #[async_trait]
 impl Bus for KafkaBus {
-    async fn publish(&self, record: Record) -> Result<(), BusError> {
-        let sent = self.producer().send(&self.topic, self.partition(), &record);
-        let outcome = match sent {
-            Err(error) => Err(error),
-            Ok(delivery) => match self.watched(delivery).await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(failed(error)),
-                Err(_) => Err(BusError("the producer went away".to_owned())),
-            },
-        };
+    async fn publish(&self, records: Vec<Record>) -> Result<(), BusError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let outcome = self.watched(self.deliver(&records)).await;
         self.failing.store(outcome.is_err(), Ordering::Relaxed);
         self.healthy.store(outcome.is_ok(), Ordering::Relaxed);
         outcome
@@ -342,6 +354,7 @@ impl Bus for KafkaBus {
             probe: probe(Arc::clone(&consumer), self.topic.clone(), partitions),
             consumer: Some(consumer),
             wanted,
+            ready: VecDeque::new(),
         }))
     }
 
@@ -395,6 +408,8 @@ struct KafkaTail {
     /// There until the tail ends.
     consumer: Option<Arc<StreamConsumer<Watcher>>>,
     wanted: Wanted,
+    /// What a bundle held and was not taken yet.
+    ready: VecDeque<Record>,
 }
 
 impl Drop for KafkaTail {
@@ -414,17 +429,17 @@ impl Tail for KafkaTail {
             return Err(BusError("the tail has ended".to_owned()));
         };
         loop {
+            if let Some(record) = self.ready.pop_front() {
+                return Ok(record);
+            }
             let message = tokio::select! {
                 message = consumer.recv() => message.map_err(failed)?,
                 error = &mut self.probe => return Err(error),
             };
-            let key = message.key().and_then(|key| <[u8; 8]>::try_from(key).ok());
-            let Some(key) = key.map(u64::from_be_bytes) else {
-                continue;
-            };
-            if (self.wanted)(key) {
-                let payload = Bytes::copy_from_slice(message.payload().unwrap_or_default());
-                return Ok(Record { key, payload });
+            let bundle = message.payload().unwrap_or_default();
+            let take = |record| self.ready.push_back(record);
+            if bundle::unpack(bundle, &self.wanted, take).is_none() {
+                tracing::warn!("a record of the bus cannot be read; the log is asked for it");
             }
         }
     }

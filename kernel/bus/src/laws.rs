@@ -24,10 +24,10 @@ async fn next(tail: &mut Box<dyn Tail>) -> Record {
 }
 
 async fn every_tail_gets_what_is_published_after_it_opened(bus: Arc<dyn Bus>) {
-    bus.publish(record(1, "before")).await.unwrap();
+    bus.publish(vec![record(1, "before")]).await.unwrap();
     let mut first = bus.tail(Box::new(|_| true)).await.unwrap();
     let mut second = bus.tail(Box::new(|_| true)).await.unwrap();
-    bus.publish(record(1, "after")).await.unwrap();
+    bus.publish(vec![record(1, "after")]).await.unwrap();
     assert_eq!(next(&mut first).await, record(1, "after"));
     assert_eq!(next(&mut second).await, record(1, "after"));
 }
@@ -35,17 +35,31 @@ async fn every_tail_gets_what_is_published_after_it_opened(bus: Arc<dyn Bus>) {
 async fn records_of_one_key_keep_their_order(bus: Arc<dyn Bus>) {
     let mut tail = bus.tail(Box::new(|_| true)).await.unwrap();
     for number in 0..200 {
-        bus.publish(record(7, &number.to_string())).await.unwrap();
+        bus.publish(vec![record(7, &number.to_string())])
+            .await
+            .unwrap();
     }
     for number in 0..200 {
         assert_eq!(next(&mut tail).await, record(7, &number.to_string()));
     }
 }
 
+async fn what_is_published_together_arrives_in_order(bus: Arc<dyn Bus>) {
+    let mut tail = bus.tail(Box::new(|key| key != 2)).await.unwrap();
+    let half = "x".repeat(300 * 1024);
+    let records = |text: &str| vec![record(1, text), record(2, text), record(3, text)];
+    bus.publish(Vec::new()).await.unwrap();
+    for text in ["short", &half, ""] {
+        bus.publish(records(text)).await.unwrap();
+        assert_eq!(next(&mut tail).await, record(1, text));
+        assert_eq!(next(&mut tail).await, record(3, text));
+    }
+}
+
 async fn what_is_not_wanted_does_not_arrive(bus: Arc<dyn Bus>) {
     let mut tail = bus.tail(Box::new(|key| key == 2)).await.unwrap();
-    bus.publish(record(1, "no")).await.unwrap();
-    bus.publish(record(2, "yes")).await.unwrap();
+    bus.publish(vec![record(1, "no")]).await.unwrap();
+    bus.publish(vec![record(2, "yes")]).await.unwrap();
     assert_eq!(next(&mut tail).await, record(2, "yes"));
 }
 
@@ -55,7 +69,7 @@ async fn a_record_of_half_a_mebibyte_passes(bus: Arc<dyn Bus>) {
         key: 3,
         payload: vec![7; 512 * 1024].into(),
     };
-    bus.publish(large.clone()).await.unwrap();
+    bus.publish(vec![large.clone()]).await.unwrap();
     assert_eq!(next(&mut tail).await, large);
 }
 
@@ -69,6 +83,7 @@ macro_rules! laws {
         laws!($adapter, $make, [
             every_tail_gets_what_is_published_after_it_opened,
             records_of_one_key_keep_their_order,
+            what_is_published_together_arrives_in_order,
             what_is_not_wanted_does_not_arrive,
             a_record_of_half_a_mebibyte_passes,
         ]);
@@ -96,7 +111,7 @@ async fn on_kafka() -> Arc<dyn Bus> {
     let topic = format!("laws-{}-{number}", std::process::id());
     let bus =
         crate::kafka::KafkaBus::connect(&kafka, &topic, 4, &runtime::Lifecycle::new()).unwrap();
-    let ready = async { while bus.publish(record(0, "warm-up")).await.is_err() {} };
+    let ready = async { while bus.publish(vec![record(0, "warm-up")]).await.is_err() {} };
     tokio::time::timeout(PATIENCE, ready)
         .await
         .expect("a topic in time");

@@ -16,7 +16,7 @@ mod laws;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-/// The topic of room events; the key is the room id.
+/// The topic of room events; the key of a record is the room id.
 pub const ROOMS: &str = "parley.rooms";
 /// Partitions of that topic where Parley makes it. A reader's request is for all of them, and
 /// costs a broker by their number; they are there to spread writers over the brokers.
@@ -27,7 +27,7 @@ pub const PARTITIONS: i32 = 8;
 #[error("the bus is unavailable: {0}")]
 pub struct BusError(pub String);
 
-/// What one publisher put on the bus at once.
+/// What one publisher says of one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// What it is about; records of one key keep their order.
@@ -42,12 +42,12 @@ pub type Wanted = Box<dyn Fn(u64) -> bool + Send + Sync>;
 /// One topic of the bus.
 #[async_trait]
 pub trait Bus: Send + Sync {
-    /// Publishes a record; returns when the bus has it safe.
+    /// Publishes records, together and in their order; returns when the bus has them safe.
     ///
     /// # Errors
-    /// When the bus did not say so within its own deadline of 2 s. The record may
+    /// When the bus did not say so of all within its own deadline of 2 s. Any of them may
     /// be delivered all the same.
-    async fn publish(&self, record: Record) -> Result<(), BusError>;
+    async fn publish(&self, records: Vec<Record>) -> Result<(), BusError>;
 
     /// Reads what is published from here on. When this returns, the place to start
     /// is fixed: nothing published later is missed.

@@ -28,9 +28,11 @@ impl MemoryBus {
 
 #[async_trait]
 impl Bus for MemoryBus {
-    async fn publish(&self, record: Record) -> Result<(), BusError> {
-        // Nobody reading is no fault.
-        let _ = self.records.send(record);
+    async fn publish(&self, records: Vec<Record>) -> Result<(), BusError> {
+        for record in records {
+            // Nobody reading is no fault.
+            let _ = self.records.send(record);
+        }
         Ok(())
     }
 

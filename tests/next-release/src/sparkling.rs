@@ -126,7 +126,7 @@ impl SparklingStore {
         let key = record.room_id;
         let payload = record.encode_to_vec().into();
         // What the bus does not take, the relay finds.
-        let _ = self.bus.publish(Record { key, payload }).await;
+        let _ = self.bus.publish(vec![Record { key, payload }]).await;
     }
 }
 

@@ -13,15 +13,15 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _,
 use tokio::sync::oneshot;
 
 use super::{Watcher, failed};
-use crate::{BusError, Record};
+use crate::BusError;
 
 /// How long one question for news may wait; they come at once while it does.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Tells what became of a record.
+/// Tells what became of a bundle.
 type Telling = oneshot::Sender<Result<(), KafkaError>>;
 
-/// A producer, and the thread that hears what became of its records.
+/// A producer, and the thread that hears what became of its bundles.
 pub(super) struct Producer {
     base: Arc<BaseProducer<Deliveries>>,
     ended: Arc<AtomicBool>,
@@ -47,18 +47,16 @@ impl Producer {
         Ok(Self { base, ended })
     }
 
-    /// Sends a record, to this partition or to its key's own; what became of it comes later.
+    /// Sends a bundle, to this partition or to any; what became of it comes later.
     pub(super) fn send(
         &self,
         topic: &str,
         partition: Option<i32>,
-        record: &Record,
+        bundle: &[u8],
     ) -> Result<oneshot::Receiver<Result<(), KafkaError>>, BusError> {
         let (telling, delivery) = oneshot::channel();
-        let key = record.key.to_be_bytes();
-        let mut sent = BaseRecord::with_opaque_to(topic, Box::new(telling))
-            .key(&key[..])
-            .payload(&record.payload[..]);
+        let mut sent: BaseRecord<'_, (), _, _> =
+            BaseRecord::with_opaque_to(topic, Box::new(telling)).payload(bundle);
         sent.partition = partition;
         self.base.send(sent).map_err(|(error, _)| failed(error))?;
         Ok(delivery)
