@@ -42,12 +42,14 @@ pub async fn open(path: &Path, mut migrator: Migrator) -> Result<Sqlite, StoreEr
         .busy_timeout(Duration::from_secs(2))
         .foreign_keys(true)
         .statement_cache_capacity(64);
+    // A connection to a file does not break, so none is tried before it is used.
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .min_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(async { Ok(is_free(connection)) }))
         .connect_with(options.clone())
         .await?;
@@ -59,6 +61,7 @@ pub async fn open(path: &Path, mut migrator: Migrator) -> Result<Sqlite, StoreEr
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(async { Ok(is_free(connection)) }))
         .connect_with(options.read_only(true))
         .await?;

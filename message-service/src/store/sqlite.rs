@@ -17,6 +17,9 @@ use super::{Behind, Needs, Published, Store, check_time, halves, id};
 use crate::domain::{End, Entry, Event, HistoryFrom, Outcome, Page, Position, ReadError, kind};
 use crate::sequencer::{Head, Plan, Row, State, Written, sequence};
 
+/// What SQLite says when a trigger refuses: SQLITE_CONSTRAINT_TRIGGER.
+const RAISED: &str = "1811";
+
 /// The logs in one file.
 pub struct SqliteStore {
     database: Sqlite,
@@ -45,19 +48,17 @@ impl Store for SqliteStore {
         now: Timestamp,
         before: Instant,
     ) -> Result<Vec<Outcome>, StoreError> {
-        let mut tx = self.database.writer.begin_with("BEGIN IMMEDIATE").await?;
         if let Some(guess) = self.known.guess(entries) {
+            let mut writer = self.database.writer.acquire().await?;
             check_time(before)?;
             let heads = ascending(&guess);
             let plan = sequence(entries, guess, now);
-            if write_where_known(&mut tx, &heads, &plan).await? {
-                tx.commit().await?;
+            if write_where_known(&mut writer, &heads, &plan).await? {
                 self.known.follow(&plan);
                 return Ok(plan.outcomes);
             }
-            tx.rollback().await?;
-            tx = self.database.writer.begin_with("BEGIN IMMEDIATE").await?;
         }
+        let mut tx = self.database.writer.begin_with("BEGIN IMMEDIATE").await?;
         let needs = Needs::of(entries);
         for room in &needs.begun {
             sqlx::query(
@@ -410,8 +411,8 @@ async fn nonces(
         .collect()
 }
 
-/// Writes a batch of posts where the heads are as they are `known`. `false`: one is not,
-/// or a nonce stands for a post already; the transaction has to be rolled back then.
+/// Writes a batch of posts where the heads are as they are `known`, in one statement.
+/// `false`: one is not, or a nonce stands for a post already, and nothing is written.
 async fn write_where_known(
     connection: &mut SqliteConnection,
     known: &[(RoomId, Head)],
@@ -432,33 +433,25 @@ async fn write_where_known(
             ])
         })
         .collect();
-    let moved = sqlx::query(
-        "UPDATE heads
-         SET head = known.value ->> 5, last_at = known.value ->> 6
-         FROM json_each(?1) AS known
-         WHERE heads.room_id = known.value ->> 0
-           AND heads.head = known.value ->> 1
-           AND heads.applied = known.value ->> 2
-           AND heads.last_at = known.value ->> 3
-           AND heads.epoch = known.value ->> 4",
-    )
-    .bind(serde_json::Value::from(rows).to_string())
-    .execute(&mut *connection)
-    .await?;
-    if usize::try_from(moved.rows_affected()) != Ok(known.len()) {
-        return Ok(false);
-    }
-    match write_events(connection, &plan.rows).await {
-        Ok(()) => Ok(true),
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
+    let written = sqlx::query("INSERT INTO known_batch (heads, events) VALUES (?1, ?2)")
+        .bind(serde_json::Value::from(rows).to_string())
+        .bind(columns(&plan.rows))
+        .execute(&mut *connection)
+        .await;
+    match written {
+        Ok(_) => Ok(true),
+        Err(sqlx::Error::Database(error)) if is_otherwise(error.as_ref()) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn write_events(connection: &mut SqliteConnection, rows: &[Row]) -> Result<(), sqlx::Error> {
-    if rows.is_empty() {
-        return Ok(());
-    }
+/// Whether what was known is not so.
+fn is_otherwise(error: &dyn sqlx::error::DatabaseError) -> bool {
+    error.is_unique_violation() || error.code().as_deref() == Some(RAISED)
+}
+
+/// Rows of events, as statements take them.
+fn columns(rows: &[Row]) -> String {
     let rows: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -478,6 +471,13 @@ async fn write_events(connection: &mut SqliteConnection, rows: &[Row]) -> Result
             ])
         })
         .collect();
+    serde_json::Value::from(rows).to_string()
+}
+
+async fn write_events(connection: &mut SqliteConnection, rows: &[Row]) -> Result<(), sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
         "INSERT INTO events
                  (room_id, seq, kind, uid, target, text, attrs, nonce, nonce_hash, at)
@@ -485,7 +485,7 @@ async fn write_events(connection: &mut SqliteConnection, rows: &[Row]) -> Result
                     value ->> 5, value ->> 6, value ->> 7, unhex(value ->> 8), value ->> 9
              FROM json_each(?1)",
     )
-    .bind(serde_json::Value::from(rows).to_string())
+    .bind(columns(rows))
     .execute(&mut *connection)
     .await?;
     Ok(())
