@@ -50,6 +50,35 @@ impl PostgresStore {
         self.pool.begin().await
     }
 
+    /// Locks the user and adds a session, unless there is a newer password than the one that
+    /// was verified. One statement, for a login waits for each.
+    async fn add(&self, session: &NewSession, now: Timestamp) -> Result<Option<i64>, sqlx::Error> {
+        // The user is served by the primary key.
+        sqlx::query_scalar(
+            "WITH locked AS (
+                 INSERT INTO users (uid, password_version)
+                 VALUES ($1, $2)
+                 ON CONFLICT (uid) DO UPDATE
+                 SET password_version = GREATEST(users.password_version, excluded.password_version)
+                 RETURNING password_version
+             )
+             INSERT INTO sessions
+                 (uid, password_version, device, address, refresh_hash, created_at, last_used)
+             SELECT $1, $2, $3, $4, $5, $6, $6
+             FROM locked
+             WHERE locked.password_version = $2
+             RETURNING id",
+        )
+        .bind(session.uid.as_i64())
+        .bind(session.password_version.cast_signed())
+        .bind(session.client.device())
+        .bind(session.client.address())
+        .bind(&session.refresh.0[..])
+        .bind(now.micros())
+        .fetch_optional(&self.pool)
+        .await
+    }
+
     fn reader(&self) -> &PgPool {
         &self.pool
     }

@@ -5,8 +5,8 @@
 //! number of the newest end. Whatever a decision rests on is read after its lock, by the
 //! statement that locks or a later one.
 
-/// Makes the store `$Store`, which has `begin` for transactions that write and `reader`
-/// for single questions, on one kind of connection.
+/// Makes the store `$Store`, which has `begin` for transactions that write, `reader`
+/// for single questions, and `add` for a session, on one kind of connection.
 macro_rules! store {
     ($Store:ty, $Connection:ty) => {
         #[async_trait]
@@ -16,13 +16,8 @@ macro_rules! store {
                 session: &NewSession,
                 now: Timestamp,
             ) -> Result<SessionId, OpenError> {
-                let mut tx = self.begin().await?;
-                let verified = session.password_version;
-                if lock_user(&mut tx, session.uid, verified).await? > verified {
-                    return Err(OpenError::OldPassword);
-                }
-                let id = insert(&mut tx, session, now).await?;
-                tx.commit().await?;
+                let opened = self.add(session, now).await?;
+                let id = opened.ok_or(OpenError::OldPassword)?;
                 Ok(rows::session_id(id)?)
             }
 
@@ -265,27 +260,6 @@ macro_rules! store {
             .fetch_one(tx)
             .await?;
             Ok(newest.cast_unsigned())
-        }
-
-        async fn insert(
-            tx: &mut $Connection,
-            session: &NewSession,
-            now: Timestamp,
-        ) -> Result<i64, sqlx::Error> {
-            sqlx::query_scalar(
-                "INSERT INTO sessions
-                     (uid, password_version, device, address, refresh_hash, created_at, last_used)
-                 VALUES ($1, $2, $3, $4, $5, $6, $6)
-                 RETURNING id",
-            )
-            .bind(session.uid.as_i64())
-            .bind(session.password_version.cast_signed())
-            .bind(session.client.device())
-            .bind(session.client.address())
-            .bind(&session.refresh.0[..])
-            .bind(now.micros())
-            .fetch_one(tx)
-            .await
         }
 
         /// Locks a session that lives: whose it is, and what its refresh token is.

@@ -39,6 +39,31 @@ impl SqliteStore {
         self.file.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
+    /// Adds a session, unless there is a newer password than the one that was verified.
+    async fn add(&self, session: &NewSession, now: Timestamp) -> Result<Option<i64>, sqlx::Error> {
+        let mut tx = self.begin().await?;
+        let verified = session.password_version;
+        if lock_user(&mut tx, session.uid, verified).await? > verified {
+            return Ok(None);
+        }
+        let id = sqlx::query_scalar(
+            "INSERT INTO sessions
+                 (uid, password_version, device, address, refresh_hash, created_at, last_used)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
+             RETURNING id",
+        )
+        .bind(session.uid.as_i64())
+        .bind(verified.cast_signed())
+        .bind(session.client.device())
+        .bind(session.client.address())
+        .bind(&session.refresh.0[..])
+        .bind(now.micros())
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(Some(id))
+    }
+
     fn reader(&self) -> &SqlitePool {
         &self.file.readers
     }
