@@ -19,7 +19,7 @@ mod producer;
 
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -59,10 +59,8 @@ pub struct KafkaBus {
     client: ClientConfig,
     producer: RwLock<Arc<Producer>>,
     topic: String,
-    /// Where this process publishes: it is one of the topic's partitions by this number,
-    number: i32,
-    /// of which there are so many, 0 until that is known.
-    partitions: AtomicI32,
+    /// The key of all that this process publishes: it goes to one partition.
+    key: [u8; 8],
     /// Whether the last record was not taken.
     failing: AtomicBool,
     healthy: Arc<AtomicBool>,
@@ -121,8 +119,7 @@ impl KafkaBus {
             producer: RwLock::new(producer(&client, watcher)?),
             client,
             topic: topic.to_owned(),
-            number: any_number()?,
-            partitions: AtomicI32::new(0),
+            key: any_key()?,
             failing: AtomicBool::new(false),
             healthy,
         });
@@ -141,12 +138,6 @@ impl KafkaBus {
         Watcher {
             healthy: Arc::clone(&self.healthy),
         }
-    }
-
-    /// The partition to publish to; any until more is known.
-    fn partition(&self) -> Option<i32> {
-        self.number
-            .checked_rem(self.partitions.load(Ordering::Relaxed))
     }
 
     fn producer(&self) -> Arc<Producer> {
@@ -170,7 +161,7 @@ impl KafkaBus {
     async fn deliver(&self, records: &[Record]) -> Result<(), BusError> {
         let producer = self.producer();
         let bundles = bundle::pack(records);
-        let send = |bundle: &Vec<u8>| producer.send(&self.topic, self.partition(), bundle);
+        let send = |bundle: &Vec<u8>| producer.send(&self.topic, &self.key, bundle);
         let sent: Vec<_> = bundles.iter().map(send).collect();
         drop(producer);
         for delivery in sent {
@@ -227,11 +218,11 @@ fn producer(client: &ClientConfig, watcher: Watcher) -> Result<Arc<Producer>, Bu
 }
 
 /// What spreads the processes over the partitions.
-fn any_number() -> Result<i32, BusError> {
-    let mut bytes = [0; 4];
-    let filled = OsEntropy.fill(&mut bytes);
+fn any_key() -> Result<[u8; 8], BusError> {
+    let mut key = [0; 8];
+    let filled = OsEntropy.fill(&mut key);
     filled.map_err(|error| BusError(error.to_string()))?;
-    Ok(i32::from_be_bytes(bytes) & i32::MAX)
+    Ok(key)
 }
 
 /// Watches the brokers, and makes the topic when they do not have it.
@@ -264,16 +255,14 @@ async fn topic_there(bus: &Arc<KafkaBus>) -> Result<bool, BusError> {
         match fatal.map_or(asked.map_err(failed), Err) {
             Ok(metadata) => {
                 let found = metadata.topics().iter().find(|it| it.name() == bus.topic);
-                let count = found.map_or(0, |topic| topic.partitions().len());
-                let count = i32::try_from(count).unwrap_or(i32::MAX);
-                bus.partitions.store(count, Ordering::Relaxed);
+                let found = found.is_some_and(|topic| !topic.partitions().is_empty());
                 // The brokers answer, and yet it could not publish: one that was there before a
                 // cluster was made anew may never be able to again.
                 if bus.failing.swap(false, Ordering::Relaxed) {
                     drop(producer);
                     bus.replace_producer()?;
                 }
-                Ok(count > 0)
+                Ok(found)
             }
             Err(error) => {
                 drop(producer);

@@ -51,8 +51,11 @@ async fn what_is_published_together_arrives_in_order(bus: Arc<dyn Bus>) {
     bus.publish(Vec::new()).await.unwrap();
     for text in ["short", &half, ""] {
         bus.publish(records(text)).await.unwrap();
-        assert_eq!(next(&mut tail).await, record(1, text));
-        assert_eq!(next(&mut tail).await, record(3, text));
+        for key in [1, 3] {
+            // The texts are too long to be shown.
+            let is_next = next(&mut tail).await == record(key, text);
+            assert!(is_next, "{key} of {} bytes", text.len());
+        }
     }
 }
 

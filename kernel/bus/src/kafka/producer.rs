@@ -47,17 +47,17 @@ impl Producer {
         Ok(Self { base, ended })
     }
 
-    /// Sends a bundle, to this partition or to any; what became of it comes later.
+    /// Sends a bundle, to the partition of this key; what became of it comes later.
     pub(super) fn send(
         &self,
         topic: &str,
-        partition: Option<i32>,
+        key: &[u8; 8],
         bundle: &[u8],
     ) -> Result<oneshot::Receiver<Result<(), KafkaError>>, BusError> {
         let (telling, delivery) = oneshot::channel();
-        let mut sent: BaseRecord<'_, (), _, _> =
-            BaseRecord::with_opaque_to(topic, Box::new(telling)).payload(bundle);
-        sent.partition = partition;
+        let sent = BaseRecord::with_opaque_to(topic, Box::new(telling))
+            .key(key)
+            .payload(bundle);
         self.base.send(sent).map_err(|(error, _)| failed(error))?;
         Ok(delivery)
     }
