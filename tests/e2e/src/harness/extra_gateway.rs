@@ -56,10 +56,15 @@ impl ExtraGateway {
         Self::launch(dev, vec![other], Some(hosts.to_owned())).await
     }
 
-    /// As [`ExtraGateway::start`], reading a bus on which nobody writes.
-    pub(crate) async fn start_deaf(dev: &Dev, other: &LoneKafka) -> Self {
-        let other = ("PARLEY_GATEWAY__KAFKA__BROKERS", other.dev.kafka_address());
-        Self::launch(dev, vec![other], None).await
+    /// As [`ExtraGateway::start`], reading a bus on which nobody writes, with a replica of
+    /// message-service to which nobody else posts: what happens it hears by asking alone.
+    pub(crate) async fn start_deaf(dev: &Dev, bus: &LoneKafka, messages: &ExtraMessages) -> Self {
+        let messages = messages.address().to_owned();
+        let others = vec![
+            ("PARLEY_GATEWAY__KAFKA__BROKERS", bus.dev.kafka_address()),
+            ("PARLEY_GATEWAY__SERVICES__MESSAGE", messages),
+        ];
+        Self::launch(dev, others, None).await
     }
 
     async fn launch(

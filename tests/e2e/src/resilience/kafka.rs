@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::harness::distributed::Dev;
 use crate::harness::extra_gateway::ExtraGateway;
+use crate::harness::extra_messages::ExtraMessages;
 use crate::harness::own::{LoneKafka, OwnSystem};
 use crate::harness::{Feed, World};
 
@@ -197,7 +198,8 @@ disruptive_scenarios! {
     async fn an_event_that_a_well_bus_lost_is_noticed_within_seconds(world: World) {
         let dev = Dev::from_env();
         let kafka = LoneKafka::start().await;
-        let deaf = ExtraGateway::start_deaf(&dev, &kafka).await;
+        let messages = ExtraMessages::start(&dev, 512).await;
+        let deaf = ExtraGateway::start_deaf(&dev, &kafka, &messages).await;
         let (ann, bob) = world.two_users().await;
         let room = ann.room_with(&[&bob]).await;
         let mut anns = ann.enter(room).await;
