@@ -14,7 +14,8 @@ use crate::proc::Process;
 
 /// From the address of a gateway to that of its health and metrics.
 const TO_ADMIN: u16 = 1101;
-const SIZE: [&str; 5] = ["--no-limits", "--gateways", "2", "--message", "2"];
+/// As large as `deploy/dev/up` makes a system.
+const OPTIONS: [&str; 1] = ["--no-limits"];
 
 #[derive(Debug)]
 pub(super) struct Dev {
@@ -76,7 +77,7 @@ impl Dev {
 
     /// Starts all of it.
     pub(super) async fn up(&mut self) -> Result<(Vec<Gateway>, Vec<Process>)> {
-        let lines = match self.call("up", &SIZE).await {
+        let lines = match self.call("up", &OPTIONS).await {
             Ok(lines) => lines,
             Err(error) => {
                 self.clear().await?;
