@@ -167,10 +167,10 @@ async fn run(
     }
 }
 
-async fn reserve<'a>(
+async fn reserve(
     wanted: impl Future<Output = ()>,
-    batches: &'a mpsc::Sender<PostBatch>,
-) -> Result<mpsc::Permit<'a, PostBatch>, mpsc::error::SendError<()>> {
+    batches: &mpsc::Sender<PostBatch>,
+) -> Result<mpsc::Permit<'_, PostBatch>, mpsc::error::SendError<()>> {
     let permit = batches.reserve().await?;
     wanted.await;
     Ok(permit)

@@ -161,10 +161,10 @@ impl KafkaBus {
     async fn deliver(&self, records: &[Record]) -> Result<(), BusError> {
         let producer = self.producer();
         let bundles = bundle::pack(records);
-        let send = |bundle: &Vec<u8>| producer.send(&self.topic, &self.key, bundle);
-        let sent: Vec<_> = bundles.iter().map(send).collect();
+        let send = |bundle: &Vec<u8>| producer.send(&self.topic, self.key, bundle);
+        let deliveries: Vec<_> = bundles.iter().map(send).collect();
         drop(producer);
-        for delivery in sent {
+        for delivery in deliveries {
             let delivered = delivery?.await;
             let gone = |_| BusError("the producer went away".to_owned());
             delivered.map_err(gone)?.map_err(failed)?;

@@ -17,7 +17,7 @@ use super::{Behind, Needs, Published, Store, check_time, halves, id};
 use crate::domain::{End, Entry, Event, HistoryFrom, Outcome, Page, Position, ReadError, kind};
 use crate::sequencer::{Head, Plan, Row, State, Written, sequence};
 
-/// What SQLite says when a trigger refuses: SQLITE_CONSTRAINT_TRIGGER.
+/// What SQLite says when a trigger refuses: `SQLITE_CONSTRAINT_TRIGGER`.
 const RAISED: &str = "1811";
 
 /// The logs in one file.

@@ -167,6 +167,7 @@ fn encode_batch() -> Work {
     let batch = PostBatch {
         posts: (1..=BATCH).map(post).collect(),
         sent_ms: 60_000,
+        ..PostBatch::default()
     };
     Box::new(move || {
         black_box(black_box(&batch).encode_to_vec());

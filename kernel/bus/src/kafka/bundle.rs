@@ -21,8 +21,8 @@ pub(super) fn pack(records: &[Record]) -> Vec<Vec<u8>> {
         let Ok(length) = u32::try_from(payload.len()) else {
             continue;
         };
-        let fits = |bundle: &&mut Vec<u8>| bundle.len() + HEAD + payload.len() <= BYTES;
-        if bundles.last_mut().filter(fits).is_none() {
+        let size = bundles.last().map_or(BYTES, Vec::len);
+        if size + HEAD + payload.len() > BYTES {
             bundles.push(vec![WRITTEN]);
         }
         if let Some(bundle) = bundles.last_mut() {

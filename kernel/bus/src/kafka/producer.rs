@@ -51,12 +51,12 @@ impl Producer {
     pub(super) fn send(
         &self,
         topic: &str,
-        key: &[u8; 8],
+        key: [u8; 8],
         bundle: &[u8],
     ) -> Result<oneshot::Receiver<Result<(), KafkaError>>, BusError> {
         let (telling, delivery) = oneshot::channel();
         let sent = BaseRecord::with_opaque_to(topic, Box::new(telling))
-            .key(key)
+            .key(&key)
             .payload(bundle);
         self.base.send(sent).map_err(|(error, _)| failed(error))?;
         Ok(delivery)
