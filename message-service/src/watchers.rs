@@ -25,7 +25,7 @@ pub(crate) struct News {
 }
 
 /// Where the news of one stream go. There is room for [`WAITING`] of them.
-type Send = Box<dyn Fn(News) + std::marker::Send>;
+type Way = Box<dyn Fn(News) + Send>;
 
 /// A stream of posts that is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,14 +43,14 @@ struct Registry {
 }
 
 struct Stream {
-    send: Send,
+    send: Way,
     places: Arc<Semaphore>,
     rooms: HashSet<RoomId>,
 }
 
 impl Watchers {
     /// Takes a stream in, which watches nothing yet. It is told for as long as the result is kept.
-    pub(crate) fn open(&self, send: Send) -> Watcher {
+    pub(crate) fn open(&self, send: Way) -> Watcher {
         let mut registry = self.registry();
         registry.opened += 1;
         let id = StreamId(registry.opened);
