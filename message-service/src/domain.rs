@@ -220,3 +220,24 @@ pub enum ReadError {
     #[error(transparent)]
     Store(#[from] runtime::StoreError),
 }
+
+/// Events for tests.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::{Epoch, Event, RoomId, Seq, Timestamp, Uid, kind};
+
+    /// A message of user 1.
+    pub(crate) fn message(room: RoomId, seq: u64) -> Event {
+        Event {
+            room,
+            seq: Seq(seq),
+            kind: kind::MESSAGE,
+            uid: Uid::new(1).unwrap(),
+            target: Seq(seq),
+            text: "hello".into(),
+            attrs: String::new(),
+            at: Timestamp::from_micros(1),
+            epoch: Epoch(1),
+        }
+    }
+}

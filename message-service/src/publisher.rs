@@ -292,26 +292,15 @@ async fn note(store: &dyn Store, done: &mut BTreeMap<RoomId, Stretch>) {
 
 #[cfg(test)]
 mod tests {
-    use base::{Epoch, Timestamp, Uid};
     use bus::memory::MemoryBus;
 
     use super::*;
-    use crate::domain::kind;
+    use crate::domain::testing::message;
 
     const ROOM: RoomId = RoomId::new(1).unwrap();
 
     fn event(seq: u64) -> Event {
-        Event {
-            room: ROOM,
-            seq: Seq(seq),
-            kind: kind::MESSAGE,
-            uid: Uid::new(1).unwrap(),
-            target: Seq(seq),
-            text: "hello".into(),
-            attrs: String::new(),
-            at: Timestamp::from_micros(1),
-            epoch: Epoch(1),
-        }
+        message(ROOM, seq)
     }
 
     #[tokio::test]

@@ -156,27 +156,11 @@ impl Registry {
 mod tests {
     use std::sync::mpsc;
 
-    use base::{Epoch, Seq, Timestamp, Uid};
-
     use super::*;
-    use crate::domain::kind;
+    use crate::domain::testing::message as event;
 
     fn room(number: u64) -> RoomId {
         RoomId::new(number).unwrap()
-    }
-
-    fn event(room: RoomId, seq: u64) -> Event {
-        Event {
-            room,
-            seq: Seq(seq),
-            kind: kind::MESSAGE,
-            uid: Uid::new(1).unwrap(),
-            target: Seq(seq),
-            text: "hello".into(),
-            attrs: String::new(),
-            at: Timestamp::from_micros(1),
-            epoch: Epoch(1),
-        }
     }
 
     fn open(watchers: &Watchers) -> (Watcher, mpsc::Receiver<News>) {
