@@ -10,10 +10,12 @@ use axum::response::{IntoResponse, Json};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::{Health, Lifecycle};
 
-/// Serves the admin port until the process stops.
+/// Serves the admin port until the process stops. The process is not ready before `started`
+/// fires: until then there may be parts of it that nobody has named yet.
 ///
 /// # Errors
 /// When the address cannot be listened on.
@@ -21,6 +23,7 @@ pub(crate) async fn serve(
     listen: SocketAddr,
     metrics: PrometheusHandle,
     lifecycle: &Lifecycle,
+    started: CancellationToken,
 ) -> base::Result<()> {
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         base::Error::invalid(
@@ -36,11 +39,12 @@ pub(crate) async fn serve(
             upkeep.run_upkeep();
         }
     });
+    let health = lifecycle.health().clone();
     let router = axum::Router::new()
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(ready))
         .route("/metrics", get(move || async move { metrics.render() }))
-        .with_state(lifecycle.health().clone());
+        .with_state((health, started));
     let stopping = lifecycle.stopping().clone().cancelled_owned();
     lifecycle.spawn("admin", async move {
         if let Err(error) = axum::serve(listener, router)
@@ -54,8 +58,11 @@ pub(crate) async fn serve(
 }
 
 /// 200, or 503 with what is missing and why; beside it what the process does without.
-async fn ready(State(health): State<Health>) -> impl IntoResponse {
-    let missing = health.missing();
+async fn ready(State((health, started)): State<(Health, CancellationToken)>) -> impl IntoResponse {
+    let mut missing = health.missing();
+    if !started.is_cancelled() {
+        missing.insert("start".to_owned(), "not finished".to_owned());
+    }
     let status = if missing.is_empty() {
         StatusCode::OK
     } else {
@@ -69,4 +76,24 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
             "Degraded": health.degraded(),
         })),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_is_not_ready_before_all_of_it_has_begun() {
+        let (health, started) = (Health::default(), CancellationToken::new());
+        let asked = async || {
+            let state = State((health.clone(), started.clone()));
+            ready(state).await.into_response().status()
+        };
+        assert_eq!(asked().await, StatusCode::SERVICE_UNAVAILABLE);
+        let part = health.part("store");
+        started.cancel();
+        assert_eq!(asked().await, StatusCode::SERVICE_UNAVAILABLE);
+        part.up();
+        assert_eq!(asked().await, StatusCode::OK);
+    }
 }

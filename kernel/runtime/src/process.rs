@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Loaded, Process, ServiceConfig};
 use crate::{Lifecycle, admin, telemetry};
@@ -176,8 +177,11 @@ fn live(
         let told = told_to_end()?;
         let lifecycle = Lifecycle::new();
         let living = async {
-            admin::serve(process.admin.listen, metrics, &lifecycle).await?;
+            let started = CancellationToken::new();
+            let admin = process.admin.listen;
+            admin::serve(admin, metrics, &lifecycle, started.clone()).await?;
             start(lifecycle.clone()).await?;
+            started.cancel();
             tracing::info!(
                 service = name,
                 version = env!("CARGO_PKG_VERSION"),
