@@ -184,7 +184,8 @@ start_postgres() {
     [[ -d $data ]] || init_postgres "$data"
     mapfile -d '' -t command < <(as_postgres "$(postgres_bin)/postgres" -D "$data" \
         -c listen_addresses="$HOST" -c port="$(port_of postgres)" -c unix_socket_directories= \
-        -c max_connections=200 -c shared_buffers=256MB -c max_wal_size=2GB)
+        -c max_connections=200 -c shared_buffers=256MB -c max_wal_size=2GB \
+        -c backend_flush_after=512kB)
     spawn postgres "${command[@]}"
 }
 

@@ -19,6 +19,12 @@ use crate::StoreError;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that read.
 const READERS: u32 = 4;
+/// Pages that the writer keeps in memory, in KiB, at most: where a batch touches more of them
+/// than are kept, it writes and reads some twice.
+const CACHE_KIB: u32 = 32 * 1024;
+/// Pages of 4 KiB in the WAL after which the writer carries them over into the database, each
+/// once however often it was written; it waits for two fsyncs meanwhile.
+const CHECKPOINT_PAGES: u32 = 4_000;
 
 /// A database file: writes go one after another, reads go beside them.
 #[derive(Debug, Clone)]
@@ -42,6 +48,10 @@ pub async fn open(path: &Path, mut migrator: Migrator) -> Result<Sqlite, StoreEr
         .busy_timeout(Duration::from_secs(2))
         .foreign_keys(true)
         .statement_cache_capacity(64);
+    let writing = options
+        .clone()
+        .pragma("cache_size", format!("-{CACHE_KIB}"))
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string());
     // A connection to a file does not break, so none is tried before it is used.
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
@@ -51,7 +61,7 @@ pub async fn open(path: &Path, mut migrator: Migrator) -> Result<Sqlite, StoreEr
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(async { Ok(is_free(connection)) }))
-        .connect_with(options.clone())
+        .connect_with(writing)
         .await?;
     migrator.set_ignore_missing(true);
     migrator

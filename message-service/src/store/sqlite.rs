@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use base::{Epoch, RoomId, Seq, Timestamp, Uid};
 use runtime::StoreError;
 use runtime::sqlite::Sqlite;
+use serde::Serialize;
 use serde_json::json;
 use sqlx::sqlite::SqliteConnection;
 use tokio::time::Instant;
@@ -422,7 +423,7 @@ async fn write_where_known(
         .iter()
         .map(|(room, now)| {
             let then = plan.heads.get(room).unwrap_or(now);
-            json!([
+            (
                 room,
                 now.head,
                 now.applied,
@@ -430,12 +431,12 @@ async fn write_where_known(
                 now.epoch,
                 then.head,
                 then.last_at.micros(),
-            ])
+            )
         })
         .collect();
     let written = sqlx::query("INSERT INTO known_batch (heads, events) VALUES (?1, ?2)")
-        .bind(serde_json::Value::from(rows).to_string())
-        .bind(columns(&plan.rows))
+        .bind(json(&rows)?)
+        .bind(columns(&plan.rows)?)
         .execute(&mut *connection)
         .await;
     match written {
@@ -451,30 +452,35 @@ fn is_otherwise(error: &dyn sqlx::error::DatabaseError) -> bool {
 }
 
 /// Rows of events, as statements take them.
-fn columns(rows: &[Row]) -> String {
+fn columns(rows: &[Row]) -> Result<String, StoreError> {
     let rows: Vec<_> = rows
         .iter()
         .map(|row| {
             let event = &row.event;
             let nonce = row.nonce.as_ref();
-            json!([
+            (
                 event.room,
                 event.seq,
                 event.kind,
                 event.uid,
                 event.target,
-                event.text,
-                event.attrs,
+                &event.text,
+                &event.attrs,
                 nonce.map(|nonce| &nonce.0),
                 nonce.map(|nonce| format!("{:032x}", u128::from_be_bytes(nonce.1))),
                 event.at.micros(),
-            ])
+            )
         })
         .collect();
-    serde_json::Value::from(rows).to_string()
+    json(&rows)
 }
 
-async fn write_events(connection: &mut SqliteConnection, rows: &[Row]) -> Result<(), sqlx::Error> {
+/// As a statement takes it, with no tree of values in between.
+fn json(rows: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(rows).map_err(|error| StoreError::Broken(error.to_string()))
+}
+
+async fn write_events(connection: &mut SqliteConnection, rows: &[Row]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -485,7 +491,7 @@ async fn write_events(connection: &mut SqliteConnection, rows: &[Row]) -> Result
                     value ->> 5, value ->> 6, value ->> 7, unhex(value ->> 8), value ->> 9
              FROM json_each(?1)",
     )
-    .bind(columns(rows))
+    .bind(columns(rows)?)
     .execute(&mut *connection)
     .await?;
     Ok(())
