@@ -15,8 +15,9 @@ use super::Post;
 /// Posts without an answer in this gateway, most.
 const CAPACITY: usize = 65_536;
 /// A replica whose oldest post has waited for so long has more than it can do: what would
-/// have to wait behind it is refused at once, so that everybody has an answer soon.
-const OVERLOADED: Duration = Duration::from_millis(400);
+/// have to wait behind it is refused at once, so that everybody has an answer soon: at three
+/// times what it can do, what comes until then waits three times as long.
+const OVERLOADED: Duration = Duration::from_millis(300);
 /// Posts without an answer that are no overload, however long they wait: a replica that
 /// takes a moment to be replaced is not one.
 const FEW: usize = 512;
