@@ -1,7 +1,7 @@
 //! A client as the contract asks for: it resumes, repeats with its nonce, and checks
 //! every frame that it gets.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +90,7 @@ impl Client {
             house: Arc::clone(house),
             may_write,
             rooms: (1..=ROOMS).map(|room| (room, Place::default())).collect(),
-            outbox: VecDeque::new(),
+            outbox: Vec::new(),
             written: 0,
             report: Report::default(),
         };
@@ -172,7 +172,7 @@ struct State {
     house: Arc<House>,
     may_write: watch::Receiver<bool>,
     rooms: BTreeMap<u64, Place>,
-    outbox: VecDeque<Pending>,
+    outbox: Vec<Pending>,
     written: u64,
     report: Report,
 }
@@ -187,7 +187,9 @@ impl State {
                 }
                 // What may have been given up, while what follows it was written, is not
                 // tried again: that would be another order.
-                self.outbox.retain(|pending| !pending.may_be_given_up());
+                for late in self.outbox.extract_if(.., |it| it.may_be_given_up()) {
+                    self.world.note_given_up(late.room, self.uid, late.number);
+                }
                 for pending in &mut self.outbox {
                     pending.sent_at = None;
                 }
@@ -228,7 +230,7 @@ impl State {
         match self.world.number(0, 99) {
             0..50 if self.outbox.len() < WINDOW => {
                 self.written += 1;
-                self.outbox.push_back(Pending {
+                self.outbox.push(Pending {
                     room: self.world.number(1, ROOMS),
                     number: self.written,
                     sent_at: None,
@@ -416,7 +418,7 @@ impl State {
         assert_ne!(fault.code, Code::NonceReused);
         // What others follow cannot be sent again without changing the order.
         if fault.retryable && alone {
-            self.outbox.push_back(Pending {
+            self.outbox.push(Pending {
                 sent_at: None,
                 ..pending
             });
@@ -429,7 +431,7 @@ impl State {
         let mut outbox = self.outbox.iter();
         let index = outbox.position(|pending| pending.number == number);
         let index = index.unwrap_or_else(|| panic!("{number} is answered twice"));
-        self.outbox.remove(index).unwrap()
+        self.outbox.remove(index)
     }
 
     fn has_everything(&self) -> bool {

@@ -29,6 +29,8 @@ pub(super) struct Log {
     /// By author: his newest message that a restore took away. Up to there he may say
     /// things again, behind what was on its way meanwhile.
     taken_away: BTreeMap<u64, u64>,
+    /// Author and number of what its author waits for no more, without an answer to it.
+    given_up: BTreeSet<(u64, u64)>,
 }
 
 impl Log {
@@ -236,6 +238,11 @@ impl World {
         });
     }
 
+    /// A client goes on without an answer to a message that it may not repeat.
+    pub(super) fn note_given_up(&self, room: u64, uid: u64, number: u64) {
+        self.room(room, |log| log.given_up.insert((uid, number)));
+    }
+
     /// What a client was sent is in the log, and it may have it now.
     pub(super) fn check_event(&self, uid: u64, room: u64, epoch: u64, seq: u64, text: &str) {
         self.room(room, |log| {
@@ -258,7 +265,9 @@ impl World {
 
     /// Everything acknowledged is there once, and one author's messages are in the order
     /// in which he wrote them. Of one who was out for a while that is not to be told: what
-    /// was refused to him then, and he did not hear it, he may say again later.
+    /// was refused to him then, and he did not hear it, he may say again later. Nor of a
+    /// message that its author gave up: the gateway he was with may still have it written
+    /// when he has gone on by another.
     pub(super) fn check_order(&self) {
         for (room, log) in self.logs().iter() {
             for (uid, nonce, seq) in &log.acked {
@@ -279,7 +288,8 @@ impl World {
                     continue;
                 };
                 let taken_away = log.taken_away.get(&event.uid);
-                if was_out.contains(&event.uid) || taken_away >= Some(&number) {
+                let given_up = log.given_up.contains(&(event.uid, number));
+                if was_out.contains(&event.uid) || taken_away >= Some(&number) || given_up {
                     continue;
                 }
                 let before = newest.insert(event.uid, number);
