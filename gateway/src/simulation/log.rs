@@ -265,9 +265,9 @@ impl World {
 
     /// Everything acknowledged is there once, and one author's messages are in the order
     /// in which he wrote them. Of one who was out for a while that is not to be told: what
-    /// was refused to him then, and he did not hear it, he may say again later. Nor of a
-    /// message that its author gave up: the gateway he was with may still have it written
-    /// when he has gone on by another.
+    /// was refused to him then, and he did not hear it, he may say again later. And a message
+    /// that its author gave up may come late, but not early: the gateway he was with may
+    /// still have it written when he has gone on by another.
     pub(super) fn check_order(&self) {
         for (room, log) in self.logs().iter() {
             for (uid, nonce, seq) in &log.acked {
@@ -288,8 +288,9 @@ impl World {
                     continue;
                 };
                 let taken_away = log.taken_away.get(&event.uid);
-                let given_up = log.given_up.contains(&(event.uid, number));
-                if was_out.contains(&event.uid) || taken_away >= Some(&number) || given_up {
+                let is_late = newest.get(&event.uid) > Some(&number)
+                    && log.given_up.contains(&(event.uid, number));
+                if was_out.contains(&event.uid) || taken_away >= Some(&number) || is_late {
                     continue;
                 }
                 let before = newest.insert(event.uid, number);
