@@ -14,13 +14,18 @@ use super::Post;
 
 /// Posts without an answer in this gateway, most.
 const CAPACITY: usize = 65_536;
-/// A replica whose oldest post has waited for so long has more than it can do: what would
-/// have to wait behind it is refused at once, so that everybody has an answer soon: at three
-/// times what it can do, what comes until then waits three times as long.
-const OVERLOADED: Duration = Duration::from_millis(300);
+/// What would wait for longer than this, at the pace at which its replica has answered of
+/// late, is refused at once, so that everybody has an answer soon.
+const OVERLOADED: Duration = Duration::from_millis(350);
 /// Posts without an answer that are no overload, however long they wait: a replica that
 /// takes a moment to be replaced is not one.
 const FEW: usize = 512;
+/// Nor is it one while the oldest has waited for less: who had nothing to do has answered
+/// nothing, and that is no pace.
+const A_MOMENT: Duration = Duration::from_millis(100);
+/// A pace is measured over so long at least, so that a log that stands still for a moment
+/// has not become slow.
+const A_WHILE: Duration = Duration::from_secs(1);
 
 /// What a replica may take from its last look at the clock until a post is written: a
 /// transaction that stands still for longer is ended by the database.
@@ -34,6 +39,8 @@ pub(super) struct Job {
     pub(super) deadline: Instant,
     /// How often it was sent to a replica.
     tries: u32,
+    /// How many its replica had answered when it was put in its outbox.
+    answered_before: u64,
 }
 
 impl Job {
@@ -53,15 +60,46 @@ struct Outbox {
     queue: VecDeque<Job>,
     /// Sent on the stream, not answered.
     unanswered: BTreeMap<u64, Job>,
+    /// How many were answered, ever.
+    answered: u64,
+    /// How many had been, one to two whiles ago and less than one ago.
+    marks: Option<[(Instant, u64); 2]>,
 }
 
 impl Outbox {
-    fn is_overloaded(&self, now: Instant) -> bool {
-        if self.unanswered.len() + self.queue.len() <= FEW {
+    fn push(&mut self, mut job: Job) {
+        job.answered_before = self.answered;
+        self.queue.push_back(job);
+        self.filled.notify_one();
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Job> {
+        let job = self.unanswered.remove(&id)?;
+        self.answered += 1;
+        Some(job)
+    }
+
+    /// Whether a post that came now would wait for too long, at the better of two paces:
+    /// since the oldest came, and over a while.
+    fn is_overloaded(&mut self, now: Instant) -> bool {
+        let mark = (now, self.answered);
+        let [before, lately] = self.marks.get_or_insert([mark; 2]);
+        if now - lately.0 > A_WHILE {
+            (*before, *lately) = (*lately, mark);
+        }
+        let waiting = self.unanswered.len() + self.queue.len();
+        let Some(oldest) = self.unanswered.values().next().or(self.queue.front()) else {
+            return false;
+        };
+        if waiting <= FEW || now - oldest.taken_at <= A_MOMENT {
             return false;
         }
-        let oldest = self.unanswered.values().next().or(self.queue.front());
-        oldest.is_some_and(|job| now - job.taken_at > OVERLOADED)
+        [*before, (oldest.taken_at, oldest.answered_before)]
+            .iter()
+            .all(|(since, answered)| {
+                let answered = u128::from(self.answered - answered);
+                (now - *since).as_micros() * waiting as u128 > OVERLOADED.as_micros() * answered
+            })
     }
 }
 
@@ -106,14 +144,14 @@ impl Outboxes {
         let deadline = taken_at + patience;
         self.next_id += 1;
         self.total += 1;
-        outbox.queue.push_back(Job {
+        outbox.push(Job {
             id: self.next_id,
             post,
             taken_at,
             deadline,
             tries: 0,
+            answered_before: 0,
         });
-        outbox.filled.notify_one();
         Ok(())
     }
 
@@ -146,7 +184,7 @@ impl Outboxes {
 
     /// An answer came: the post it is for, unless it was given up.
     pub(super) fn answered(&mut self, replica: ReplicaId, id: u64) -> Option<Post> {
-        let job = self.boxes.get_mut(&replica)?.unanswered.remove(&id)?;
+        let job = self.boxes.get_mut(&replica)?.remove(id)?;
         self.finish(job.post.room);
         Some(job.post)
     }
@@ -155,7 +193,7 @@ impl Outboxes {
     /// until its deadline: a replica that stands still may go on and write it when its author
     /// is a member again.
     pub(super) fn refused(&mut self, replica: ReplicaId, id: u64, why: Error) -> Option<Refused> {
-        let job = self.boxes.get_mut(&replica)?.unanswered.remove(&id)?;
+        let job = self.boxes.get_mut(&replica)?.remove(id)?;
         self.release(job.post.room);
         if job.tries > 1 {
             self.held.push((job, why));
@@ -247,9 +285,7 @@ impl Outboxes {
             if let Some(lane) = self.lanes.get_mut(&room) {
                 lane.replica = to;
             }
-            let outbox = self.boxes.entry(to).or_default();
-            outbox.queue.push_back(job);
-            outbox.filled.notify_one();
+            self.boxes.entry(to).or_default().push(job);
         }
     }
 
@@ -373,25 +409,70 @@ mod tests {
         assert_eq!(outboxes.expired(ONE, now).len(), 2);
     }
 
+    /// Takes posts in until one is refused: how many were taken.
+    fn fill(outboxes: &mut Outboxes, most: usize) -> usize {
+        (0..most)
+            .take_while(|number| {
+                let post = post(1, &number.to_string());
+                outboxes.take(post, LONG, || ONE).is_ok()
+            })
+            .count()
+    }
+
+    /// Answers the oldest posts that have no answer.
+    fn answer(outboxes: &mut Outboxes, count: usize) {
+        outboxes.send(ONE, count, |_| ());
+        let unanswered = outboxes.boxes[&ONE].unanswered.keys();
+        let oldest: Vec<u64> = unanswered.take(count).copied().collect();
+        for id in oldest {
+            assert!(outboxes.answered(ONE, id).is_some());
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_would_wait_behind_too_much_is_refused_at_once() {
         let mut outboxes = Outboxes::default();
-        for number in 0..=FEW {
-            assert!(
-                outboxes
-                    .take(post(1, &number.to_string()), LONG, || ONE)
-                    .is_ok()
-            );
-        }
-        tokio::time::advance(OVERLOADED).await;
+        assert_eq!(fill(&mut outboxes, FEW + 1), FEW + 1);
+        tokio::time::advance(A_MOMENT).await;
         assert!(outboxes.take(post(1, "in time"), LONG, || ONE).is_ok());
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(outboxes.take(post(1, "too late"), LONG, || ONE).is_err());
         assert!(outboxes.take(post(2, "elsewhere"), LONG, || OTHER).is_ok());
-        for (id, _) in texts(&mut outboxes, ONE).into_iter().take(10) {
-            outboxes.answered(ONE, id);
-        }
+        answer(&mut outboxes, 10);
         assert!(outboxes.take(post(1, "again"), LONG, || ONE).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_much_longer_however_many_come() {
+        let mut outboxes = Outboxes::default();
+        for _ in 0..50 {
+            fill(&mut outboxes, 300);
+            tokio::time::advance(Duration::from_millis(20)).await;
+            // Five a millisecond.
+            answer(&mut outboxes, 100);
+        }
+        let most = 5 * OVERLOADED.as_millis() as usize;
+        assert!(
+            (most - 200..=most).contains(&outboxes.total),
+            "{}",
+            outboxes.total
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_that_stands_still_for_a_moment_is_not_overloaded() {
+        let mut outboxes = Outboxes::default();
+        for _ in 0..200 {
+            assert_eq!(fill(&mut outboxes, 100), 100);
+            tokio::time::advance(Duration::from_millis(10)).await;
+            answer(&mut outboxes, 100);
+        }
+        for _ in 0..25 {
+            assert_eq!(fill(&mut outboxes, 100), 100);
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(fill(&mut outboxes, 100), 0);
     }
 
     #[tokio::test(start_paused = true)]
