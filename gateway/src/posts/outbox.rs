@@ -62,7 +62,8 @@ struct Outbox {
     unanswered: BTreeMap<u64, Job>,
     /// How many were answered, ever.
     answered: u64,
-    /// How many had been, one to two whiles ago and less than one ago.
+    /// How many had been at the mark before the newest one, and at that; they are a while
+    /// apart or more.
     marks: Option<[(Instant, u64); 2]>,
 }
 
@@ -88,12 +89,13 @@ impl Outbox {
             (*before, *lately) = (*lately, mark);
         }
         let waiting = self.unanswered.len() + self.queue.len();
-        let Some(oldest) = self.unanswered.values().next().or(self.queue.front()) else {
-            return false;
-        };
-        if waiting <= FEW || now - oldest.taken_at <= A_MOMENT {
+        if waiting <= FEW {
             return false;
         }
+        let oldest = self.unanswered.values().next().or(self.queue.front());
+        let Some(oldest) = oldest.filter(|job| now - job.taken_at > A_MOMENT) else {
+            return false;
+        };
         [*before, (oldest.taken_at, oldest.answered_before)]
             .iter()
             .all(|(since, answered)| {
