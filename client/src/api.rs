@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use wire::event::EventsPage;
 use wire::response::{
     Entry, LoggedIn, Posted, Profile, Registered, Room, RoomCreated, RoomIds, Session, SessionList,
-    Status, Ticket,
+    Status, Ticket, UserList,
 };
 use wire::{Epoch, RoomId, Seq, SessionId, Uid};
 
@@ -260,6 +260,27 @@ impl Api {
             .await
     }
 
+    /// `GET /users?UID=`: those of these users that there are, ascending; `uids` are 1 to 100.
+    ///
+    /// # Errors
+    /// `invalid_argument` when they are none or too many.
+    pub async fn users(&self, uids: &[Uid]) -> Result<Vec<Profile>> {
+        let uids: Vec<String> = uids.iter().map(Uid::to_string).collect();
+        let path = format!("/users?UID={}", uids.join(","));
+        let answer: UserList = self.call(Method::GET, &path, None).await?;
+        Ok(answer.users)
+    }
+
+    /// `GET /users?Username=`: the user of this name, in any case.
+    ///
+    /// # Errors
+    /// `invalid_argument` when nobody can have such a name.
+    pub async fn user_named(&self, username: &str) -> Result<Option<Profile>> {
+        let path = with_text("/users", "Username", username);
+        let answer: UserList = self.call(Method::GET, &path, None).await?;
+        Ok(answer.users.into_iter().next())
+    }
+
     /// `PUT /change-name`
     ///
     /// # Errors
@@ -491,6 +512,13 @@ fn address(base: &str) -> Result<(&str, String)> {
         (Some(scheme), Some(_)) => Ok((base, scheme.to_owned())),
         _ => Err(usage(base, &"must have a scheme and a host")),
     }
+}
+
+/// A path with one more text in its query.
+fn with_text(path: &str, name: &str, text: &str) -> String {
+    let sign = if path.contains('?') { '&' } else { '?' };
+    let text: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    format!("{path}{sign}{name}={text}")
 }
 
 fn usage(base: &str, reason: &dyn std::fmt::Display) -> Error {

@@ -17,8 +17,8 @@ use proto::session::{
 use proto::user::users_server::Users;
 use proto::user::{
     ChangeNameReply, ChangeNameRequest, ChangePasswordReply, ChangePasswordRequest,
-    GetProfileRequest, Profile, RegisterReply, RegisterRequest, VerifyPasswordReply,
-    VerifyPasswordRequest,
+    FindProfilesReply, FindProfilesRequest, GetProfileRequest, Profile, RegisterReply,
+    RegisterRequest, VerifyPasswordReply, VerifyPasswordRequest,
 };
 use runtime::status;
 use tokio::sync::mpsc;
@@ -58,6 +58,13 @@ impl Users for FakeUsers {
             created_at: 0,
         };
         Ok(profile.into())
+    }
+
+    async fn find_profiles(
+        &self,
+        _: tonic::Request<FindProfilesRequest>,
+    ) -> Reply<FindProfilesReply> {
+        Ok(FindProfilesReply::default().into())
     }
 
     async fn change_name(&self, _: tonic::Request<ChangeNameRequest>) -> Reply<ChangeNameReply> {

@@ -1,18 +1,18 @@
 //! Translates, calls, translates.
 
-use base::{Email, Password, SessionId, Uid, Username};
+use base::{Email, Error, Password, SessionId, Uid, Username, limits};
 use proto::user::users_server::Users;
 use proto::user::verify_password_request::Login as Said;
 use proto::user::{
     ChangeNameReply, ChangeNameRequest, ChangePasswordReply, ChangePasswordRequest,
-    GetProfileRequest, Profile, RegisterReply, RegisterRequest, VerifyPasswordReply,
-    VerifyPasswordRequest,
+    FindProfilesReply, FindProfilesRequest, GetProfileRequest, Profile, RegisterReply,
+    RegisterRequest, VerifyPasswordReply, VerifyPasswordRequest,
 };
 use runtime::Call;
 use runtime::status::to_status;
 use tonic::{Request, Response, Status};
 
-use crate::domain::Login;
+use crate::domain::{Login, Profile as Shown};
 use crate::service::Service;
 
 /// The service as gRPC knows it.
@@ -39,6 +39,13 @@ impl Users for Grpc {
 
     async fn get_profile(&self, request: Request<GetProfileRequest>) -> Answer<Profile> {
         answer(self.profile(&request.into_inner()).await)
+    }
+
+    async fn find_profiles(
+        &self,
+        request: Request<FindProfilesRequest>,
+    ) -> Answer<FindProfilesReply> {
+        answer(self.profiles(&request.into_inner()).await)
     }
 
     async fn change_name(&self, request: Request<ChangeNameRequest>) -> Answer<ChangeNameReply> {
@@ -71,7 +78,7 @@ impl Grpc {
         let login = match asked.login {
             Some(Said::Email(email)) => Email::parse("Email", &email).map(Login::Email),
             Some(Said::Username(name)) => Username::parse("Username", &name).map(Login::Username),
-            None => return Err(base::Error::invalid("Email", "is needed, or Username")),
+            None => return Err(Error::invalid("Email", "is needed, or Username")),
         };
         let verified = self.0.verify(login.ok(), asked.password).await?;
         Ok(VerifyPasswordReply {
@@ -82,11 +89,20 @@ impl Grpc {
 
     async fn profile(&self, asked: &GetProfileRequest) -> base::Result<Profile> {
         let profile = self.0.profile(Uid::try_from(asked.uid)?).await?;
-        Ok(Profile {
-            uid: profile.uid.get(),
-            username: profile.username,
-            email: profile.email,
-            created_at: profile.created_at.micros(),
+        Ok(profile.into())
+    }
+
+    async fn profiles(&self, asked: &FindProfilesRequest) -> base::Result<FindProfilesReply> {
+        if asked.uids.len() > limits::PROFILES {
+            return Err(Error::invalid("UID", "may be 100 at most"));
+        }
+        let uids = asked.uids.iter().map(|&uid| Uid::try_from(uid));
+        let uids: Vec<Uid> = uids.collect::<Result<_, _>>()?;
+        let name = (!asked.username.is_empty()).then_some(&asked.username);
+        let name = name.map(|name| Username::parse("Username", name));
+        let found = self.0.profiles(&uids, name.transpose()?.as_ref()).await?;
+        Ok(FindProfilesReply {
+            profiles: found.into_iter().map(Profile::from).collect(),
         })
     }
 
@@ -111,5 +127,16 @@ impl Grpc {
             .change_password(call, asked.old_password, new, kept)
             .await?;
         Ok(ChangePasswordReply {})
+    }
+}
+
+impl From<Shown> for Profile {
+    fn from(profile: Shown) -> Self {
+        Self {
+            uid: profile.uid.get(),
+            username: profile.username,
+            email: profile.email,
+            created_at: profile.created_at.micros(),
+        }
     }
 }

@@ -146,6 +146,25 @@ impl Service {
         profile.ok_or_else(no_account)
     }
 
+    /// What is shown of those of these accounts that there are, by ascending UID, and of
+    /// the one of this name.
+    pub(crate) async fn profiles(
+        &self,
+        uids: &[Uid],
+        name: Option<&Username>,
+    ) -> base::Result<Vec<Profile>> {
+        let mut found = Vec::new();
+        if !uids.is_empty() {
+            found = self.store.profiles(uids).await?;
+        }
+        if let Some(name) = name {
+            found.extend(self.store.profile_named(name).await?);
+            found.sort_by_key(|profile| profile.uid);
+            found.dedup_by_key(|profile| profile.uid);
+        }
+        Ok(found)
+    }
+
     /// Gives an account a new name.
     pub(crate) async fn rename(&self, uid: Uid, name: Username) -> base::Result<()> {
         let store = Arc::clone(&self.store);

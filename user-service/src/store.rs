@@ -58,6 +58,12 @@ pub trait Store: Send + Sync {
     /// What is shown of an account.
     async fn profile(&self, uid: Uid) -> Result<Option<Profile>, StoreError>;
 
+    /// What is shown of those of these accounts that there are, by ascending UID.
+    async fn profiles(&self, uids: &[Uid]) -> Result<Vec<Profile>, StoreError>;
+
+    /// What is shown of the account of this name.
+    async fn profile_named(&self, name: &Username) -> Result<Option<Profile>, StoreError>;
+
     /// Gives an account a new name, which may be its own in another case.
     async fn rename(&self, uid: Uid, name: &Username) -> Result<(), RenameError>;
 }
@@ -99,6 +105,10 @@ mod rows {
     pub(super) type ProfileRow = (i64, String, String, i64);
     pub(super) type UntoldRow = (i64, i64, i64);
 
+    /// Served by `accounts_by_username`.
+    pub(super) const PROFILE_NAMED: &str = "SELECT uid, username, email, created_at
+         FROM accounts
+         WHERE username_key = $1";
     pub(super) const CREDENTIALS_OF: &str = "SELECT uid, password_version, hash, hash_version
          FROM accounts
          WHERE uid = $1";

@@ -418,6 +418,61 @@ impl EventsQuery {
     }
 }
 
+/// `GET /users`: whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsersQuery {
+    /// Those with these numbers, 100 at most.
+    pub uids: Vec<Uid>,
+    /// The one of this name, in any case.
+    pub username: Option<Username>,
+}
+
+impl UsersQuery {
+    /// Reads the query of the URL (without `?`).
+    ///
+    /// # Errors
+    /// `invalid_argument`, also when it names nobody.
+    pub fn parse(query: Option<&str>) -> Result<Self> {
+        let [uids, username] = texts(&["UID", "Username"], query);
+        let uids = uids.map_or_else(|| Ok(Vec::new()), |uids| self::uids(&uids))?;
+        let username = username.map(|name| Username::parse("Username", &name));
+        let query = Self {
+            uids,
+            username: username.transpose()?,
+        };
+        if query.uids.is_empty() && query.username.is_none() {
+            return Err(Error::invalid("UID", "is required, or Username"));
+        }
+        Ok(query)
+    }
+}
+
+/// Numbers with commas between them.
+fn uids(list: &str) -> Result<Vec<Uid>> {
+    let mut uids = Vec::new();
+    for one in list.split(',') {
+        if uids.len() == limits::PROFILES {
+            return Err(Error::invalid("UID", "may be 100 numbers at most"));
+        }
+        uids.push(crate::uid(one)?);
+    }
+    Ok(uids)
+}
+
+/// The texts of a query; of those named twice the last counts.
+fn texts<'q, const N: usize>(
+    names: &[&str; N],
+    query: Option<&'q str>,
+) -> [Option<Cow<'q, str>>; N] {
+    let mut values = std::array::from_fn(|_| None);
+    for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        if let Some(index) = names.iter().position(|name| key.eq_ignore_ascii_case(name)) {
+            values[index] = Some(value);
+        }
+    }
+    values
+}
+
 /// The numbers of a query and of a body, each within its range; the query's count where
 /// both name one.
 fn numbers<const N: usize>(

@@ -159,6 +159,15 @@ pub struct RoomIds {
     pub ids: Vec<RoomId>,
 }
 
+/// `GET /users` → 200
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct UserList {
+    /// Those of the named that there are, by ascending UID, without `Email`.
+    pub users: Vec<Profile>,
+}
+
 /// `GET /room/{RoomID}` → 200
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -1,17 +1,17 @@
 //! Accounts and logins: user-service and session-service over HTTP.
 
 use axum::Json;
-use axum::extract::State;
-use base::{Error, Timestamp, Uid};
+use axum::extract::{RawQuery, State};
+use base::{Error, Timestamp, Uid, Username};
 use http::StatusCode;
 use proto::session::CreateRequest;
 use proto::session::sessions_client::SessionsClient;
 use proto::user::users_client::UsersClient;
 use proto::user::verify_password_request::Login;
-use proto::user::{self, GetProfileRequest, VerifyPasswordRequest};
+use proto::user::{self, FindProfilesRequest, GetProfileRequest, VerifyPasswordRequest};
 use runtime::{Call, Channel};
-use wire::request::{ChangeNameRequest, LoginName, LoginRequest, RegisterRequest};
-use wire::response::{LoggedIn, Profile, Registered, Status};
+use wire::request::{ChangeNameRequest, LoginName, LoginRequest, RegisterRequest, UsersQuery};
+use wire::response::{LoggedIn, Profile, Registered, Status, UserList};
 
 use super::body::Body;
 use super::caller::{Caller, Guest, Visitor};
@@ -108,6 +108,17 @@ pub(super) async fn profile_of(
     }))
 }
 
+/// `GET /users`: those of the named that there are.
+pub(super) async fn find(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Answer<Json<UserList>> {
+    let UsersQuery { uids, username } = UsersQuery::parse(query.as_deref())?;
+    let users = profiles(&gateway, &caller.call, &uids, username).await?;
+    Ok(Json(UserList { users }))
+}
+
 /// `PUT /change-name`
 pub(super) async fn change_name(
     State(gateway): State<Gateway>,
@@ -129,7 +140,31 @@ pub(super) async fn change_name(
 /// A user's profile; `not_found` when there is no such user.
 pub(super) async fn profile(gateway: &Gateway, call: &Call, uid: Uid) -> base::Result<Profile> {
     let request = call.request(GetProfileRequest { uid: uid.get() });
-    let profile = call.wait(users(gateway).get_profile(request)).await?;
+    translate(call.wait(users(gateway).get_profile(request)).await?)
+}
+
+/// The profiles, without addresses, of those among these users that there are.
+pub(super) async fn profiles(
+    gateway: &Gateway,
+    call: &Call,
+    uids: &[Uid],
+    username: Option<Username>,
+) -> base::Result<Vec<Profile>> {
+    let request = call.request(FindProfilesRequest {
+        uids: uids.iter().map(|uid| uid.get()).collect(),
+        username: username.map_or_else(String::new, Username::into_string),
+    });
+    let reply = call.wait(users(gateway).find_profiles(request)).await?;
+    let profiles = reply.profiles.into_iter().map(|profile| {
+        Ok(Profile {
+            email: None,
+            ..translate(profile)?
+        })
+    });
+    profiles.collect()
+}
+
+fn translate(profile: user::Profile) -> base::Result<Profile> {
     Ok(Profile {
         uid: Uid::try_from(profile.uid).map_err(Error::internal)?,
         username: profile.username,

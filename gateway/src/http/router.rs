@@ -37,6 +37,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Gateway>)> {
         ("/ws-ticket", post(sessions::ticket)),
         ("/profile", get(accounts::own_profile)),
         ("/profile/{UID}", get(accounts::profile_of)),
+        ("/users", get(accounts::find)),
         ("/change-name", put(accounts::change_name)),
         ("/create-room", post(rooms::create)),
         ("/join", put(rooms::join)),

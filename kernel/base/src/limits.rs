@@ -30,6 +30,8 @@ pub const EVENTS_PAGE_BYTES: usize = 256 * 1024;
 pub const REPLAY_EVENTS: u64 = 1_000;
 /// Membership changes in one Append, most.
 pub const APPEND_CHANGES: usize = 500;
+/// Users whose profiles are asked for at once, most.
+pub const PROFILES: usize = 100;
 /// Rooms in one question for heads, most.
 pub const HEADS_ROOMS: usize = 10_000;
 /// What `Retry-After` says with `unavailable` when nothing better is known.

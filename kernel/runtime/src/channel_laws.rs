@@ -8,8 +8,8 @@ use proto::user::users_client::UsersClient;
 use proto::user::users_server::{Users, UsersServer};
 use proto::user::{
     ChangeNameReply, ChangeNameRequest, ChangePasswordReply, ChangePasswordRequest,
-    GetProfileRequest, Profile, RegisterReply, RegisterRequest, VerifyPasswordReply,
-    VerifyPasswordRequest,
+    FindProfilesReply, FindProfilesRequest, GetProfileRequest, Profile, RegisterReply,
+    RegisterRequest, VerifyPasswordReply, VerifyPasswordRequest,
 };
 use tokio::net::TcpListener;
 use tonic::service::Routes;
@@ -58,6 +58,12 @@ impl Users for Fixture {
         &self,
         _: Request<VerifyPasswordRequest>,
     ) -> Result<Response<VerifyPasswordReply>, Status> {
+        unreachable!()
+    }
+    async fn find_profiles(
+        &self,
+        _: Request<FindProfilesRequest>,
+    ) -> Result<Response<FindProfilesReply>, Status> {
         unreachable!()
     }
     async fn change_name(

@@ -1,6 +1,6 @@
 //! Every rule of the fields of request bodies, at its bound and over it.
 
-use client::wire::{Code, Problem, RoomId};
+use client::wire::{Code, Problem, RoomId, Uid};
 use client::{Api, Method};
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -265,6 +265,27 @@ scenarios! {
         }
         for bad in ["0", "-1", "101", "x"] {
             names(ann.api(), Method::GET, &format!("{path}?Limit={bad}"), "", "Limit").await;
+        }
+    }
+
+    async fn users_are_asked_for_by_numbers_or_a_name(world: World) {
+        let ann = world.user().await;
+        let ask = async |query: &str, field: &str| {
+            names(ann.api(), Method::GET, &format!("/users{query}"), "", field).await;
+        };
+        for query in ["", "?", "?uids=1"] {
+            ask(query, "UID").await;
+        }
+        for bad in ["", "abc", "0", "-1", "1.0", "1,", ",1", "1,,2", "1, 2", "9007199254740992"] {
+            ask(&format!("?UID={bad}"), "UID").await;
+        }
+        let many = |count: u64| (1..=count).map(|uid| uid.to_string()).collect::<Vec<_>>().join(",");
+        ask(&format!("?UID={}", many(101)), "UID").await;
+        let uids: Vec<_> = (1..=100).map(|uid| Uid::new(uid).unwrap()).collect();
+        ann.api().users(&uids).await.unwrap();
+        for bad in ["", "ab", "a%00bc", "a%20bc", "%ff%fe%fd%fc", &"x".repeat(21)] {
+            ask(&format!("?Username={bad}"), "Username").await;
+            ask(&format!("?UID=1&Username={bad}"), "Username").await;
         }
     }
 }

@@ -26,6 +26,7 @@ mod membership;
 mod messages;
 mod nonces;
 mod original;
+mod people;
 mod promises;
 #[cfg(feature = "distributed")]
 mod resilience;

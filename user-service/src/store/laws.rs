@@ -57,6 +57,18 @@ async fn an_account_is_read_as_it_was_made(store: Shared) {
     assert_eq!(store.profile(Uid::new(99).unwrap()).await.unwrap(), None);
 }
 
+async fn those_who_are_there_are_found_together_and_by_name(store: Shared) {
+    let (ann, bob) = (register(&store, "Ann").await, register(&store, "Bob").await);
+    let nobody = Uid::new(99).unwrap();
+    let found = store.profiles(&[bob, nobody, ann, bob]).await.unwrap();
+    let names: Vec<_> = found.iter().map(|it| it.username.as_str()).collect();
+    assert_eq!(names, ["Ann", "Bob"]);
+    assert_eq!(store.profiles(&[]).await.unwrap(), []);
+    let any_case = store.profile_named(&username("aNN")).await.unwrap();
+    assert_eq!(any_case, found.into_iter().next());
+    assert_eq!(store.profile_named(&username("Eve")).await.unwrap(), None);
+}
+
 async fn uids_count_up_and_a_refusal_uses_none(store: Shared) {
     assert_eq!(register(&store, "one").await.get(), 1);
     let refused = store
@@ -251,6 +263,7 @@ macro_rules! laws {
 
 laws![
     an_account_is_read_as_it_was_made,
+    those_who_are_there_are_found_together_and_by_name,
     uids_count_up_and_a_refusal_uses_none,
     names_and_addresses_that_differ_in_case_alone_are_one,
     of_many_who_want_a_name_one_gets_it,

@@ -150,6 +150,28 @@ impl Store for PostgresStore {
         row.map(rows::profile).transpose()
     }
 
+    async fn profiles(&self, uids: &[Uid]) -> Result<Vec<Profile>, StoreError> {
+        let ids: Vec<i64> = uids.iter().map(|uid| uid.as_i64()).collect();
+        let found = sqlx::query_as(
+            "SELECT uid, username, email, created_at
+             FROM accounts
+             WHERE uid = ANY($1)
+             ORDER BY uid",
+        )
+        .bind(&ids)
+        .fetch_all(&self.pool)
+        .await?;
+        found.into_iter().map(rows::profile).collect()
+    }
+
+    async fn profile_named(&self, name: &Username) -> Result<Option<Profile>, StoreError> {
+        let row = sqlx::query_as(rows::PROFILE_NAMED)
+            .bind(name.key())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(rows::profile).transpose()
+    }
+
     async fn rename(&self, uid: Uid, name: &Username) -> Result<(), RenameError> {
         let renamed = sqlx::query(
             "UPDATE accounts

@@ -136,6 +136,28 @@ impl Store for SqliteStore {
         row.map(rows::profile).transpose()
     }
 
+    async fn profiles(&self, uids: &[Uid]) -> Result<Vec<Profile>, StoreError> {
+        let ids: Vec<i64> = uids.iter().map(|uid| uid.as_i64()).collect();
+        let found = sqlx::query_as(
+            "SELECT uid, username, email, created_at
+             FROM accounts
+             WHERE uid IN (SELECT value FROM json_each($1))
+             ORDER BY uid",
+        )
+        .bind(serde_json::json!(ids).to_string())
+        .fetch_all(&self.file.readers)
+        .await?;
+        found.into_iter().map(rows::profile).collect()
+    }
+
+    async fn profile_named(&self, name: &Username) -> Result<Option<Profile>, StoreError> {
+        let row = sqlx::query_as(rows::PROFILE_NAMED)
+            .bind(name.key())
+            .fetch_optional(&self.file.readers)
+            .await?;
+        row.map(rows::profile).transpose()
+    }
+
     async fn rename(&self, uid: Uid, name: &Username) -> Result<(), RenameError> {
         let renamed = sqlx::query(
             "UPDATE accounts

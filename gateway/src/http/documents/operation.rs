@@ -146,13 +146,13 @@ impl Route {
     }
 
     /// Takes a text in the query.
-    pub(super) fn query_text(self, name: &str, description: &str) -> Self {
+    pub(super) fn query_text(self, name: &str, description: impl Into<String>) -> Self {
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Query)
             .description(Some(description))
             .schema(Some(string()));
-        self.with(parameter)
+        self.with(parameter).may(Code::InvalidArgument)
     }
 
     /// Takes an `Idempotency-Key`.

@@ -13,7 +13,7 @@ use wire::request::{
 };
 use wire::response::{
     Entry, LoggedIn, Posted, Profile, Registered, Room, RoomCreated, RoomIds, SessionList, Status,
-    Ticket,
+    Ticket, UserList,
 };
 
 use super::operation::{Route, content, number, string};
@@ -62,6 +62,15 @@ fn accounts() -> Vec<Route> {
             .about("Without the address, which is nobody else's business.")
             .answers::<Profile>(StatusCode::OK, "The user's profile, without `Email`.", json!({ "UID": 1, "Username": "ann", "CreatedAt": WHEN }))
             .refuses(Code::NotFound, "no such user"),
+        Route::new((Get, "/users"), "users", "Look users up")
+            .authenticated()
+            .served()
+            .about("By numbers or by a name; who is not there is left out. One of the two is needed.")
+            .query_text("UID", format!("Numbers with commas between them, {} at most.", limits::PROFILES))
+            .query_text("Username", "The user of this name, in any case.")
+            .answers::<UserList>(StatusCode::OK, "Who of them is there.", json!({ "Users": [
+                { "UID": 1, "Username": "ann", "CreatedAt": WHEN },
+            ] })),
         Route::new((Put, "/change-name"), "changeName", "Go by another name")
             .authenticated()
             .served()
