@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use wire::event::EventsPage;
 use wire::response::{
-    Entry, LoggedIn, Posted, Profile, Registered, Room, RoomCreated, RoomIds, Session, SessionList,
-    Status, Ticket, UserList,
+    Directory, Entry, Listed, LoggedIn, MemberPage, Posted, Profile, Registered, Room, RoomCreated,
+    RoomIds, Session, SessionList, Status, Ticket, UserList,
 };
 use wire::{Epoch, RoomId, Seq, SessionId, Uid};
 
@@ -344,6 +344,33 @@ impl Api {
     pub async fn rooms(&self) -> Result<Vec<RoomId>> {
         let answer: RoomIds = self.call(Method::GET, "/rooms", None).await?;
         Ok(answer.ids)
+    }
+
+    /// `GET /rooms/{RoomID}/members`: up to `limit` (1–100) members after `after` (`None`:
+    /// from the first), by ascending UID.
+    ///
+    /// # Errors
+    /// `not_found`, also for a private room that the caller is not in.
+    pub async fn members(
+        &self,
+        room: RoomId,
+        after: Option<Uid>,
+        limit: u32,
+    ) -> Result<MemberPage> {
+        let after = after.map_or(0, Uid::get);
+        let path = format!("/rooms/{room}/members?After={after}&Limit={limit}");
+        self.call(Method::GET, &path, None).await
+    }
+
+    /// `GET /directory`: up to `limit` (1–50) public rooms whose names begin with `prefix`, in
+    /// any case.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub async fn directory(&self, prefix: &str, limit: u32) -> Result<Vec<Listed>> {
+        let path = with_text(&format!("/directory?Limit={limit}"), "Q", prefix);
+        let answer: Directory = self.call(Method::GET, &path, None).await?;
+        Ok(answer.rooms)
     }
 
     /// `GET /room/{RoomID}`

@@ -77,6 +77,17 @@ pub struct Room {
     pub created_at: Timestamp,
 }
 
+/// A public room as the directory shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: RoomId,
+    /// Its name.
+    pub name: RoomName,
+    /// How many are in it.
+    pub members: u64,
+}
+
 /// A room that someone asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRoom {

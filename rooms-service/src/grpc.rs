@@ -1,16 +1,17 @@
 //! gRPC to use cases and back: translate, call, translate.
 
-use base::{Error, RoomId, RoomName, Uid};
+use base::{Error, RoomId, RoomName, Uid, limits};
 use proto::rooms::rooms_server::Rooms;
 use proto::rooms::{
-    CreateReply, CreateRequest, InfoRequest, InviteReply, InviteRequest, JoinReply, JoinRequest,
-    KickReply, KickRequest, LeaveReply, LeaveRequest, ListReply, ListRequest, MembershipReply,
-    MembershipRequest,
+    CreateReply, CreateRequest, DirectoryReply, DirectoryRequest, InfoRequest, InviteReply,
+    InviteRequest, JoinReply, JoinRequest, KickReply, KickRequest, LeaveReply, LeaveRequest,
+    ListReply, ListRequest, Member, MembersReply, MembersRequest, MembershipReply,
+    MembershipRequest, Mine, MineReply, MineRequest,
 };
 use runtime::{Call, status};
 use tonic::{Request, Response, Status};
 
-use crate::domain::{Role, Room};
+use crate::domain::{Listed, Role, Room};
 use crate::service::Service;
 
 /// The service as tonic calls it.
@@ -84,6 +85,48 @@ impl Rooms for Grpc {
         }))
     }
 
+    async fn mine(&self, request: Request<MineRequest>) -> Result<Response<MineReply>, Status> {
+        let rooms = self.0.mine(&Call::of(&request)).await;
+        answer(rooms.map(|rooms| MineReply {
+            rooms: rooms.into_iter().map(mine).collect(),
+        }))
+    }
+
+    async fn members(
+        &self,
+        request: Request<MembersRequest>,
+    ) -> Result<Response<MembersReply>, Status> {
+        let call = Call::of(&request);
+        let MembersRequest {
+            room_id,
+            after,
+            limit,
+        } = request.into_inner();
+        let page = async {
+            let room = RoomId::try_from(room_id)?;
+            let limit = within(limit, limits::MEMBERS_PAGE)?;
+            let page = self.0.members(&call, room, Uid::new(after), limit);
+            let (members, more) = page.await?;
+            let members = members.into_iter().map(member).collect();
+            Ok(MembersReply { members, more })
+        };
+        answer(page.await)
+    }
+
+    async fn directory(
+        &self,
+        request: Request<DirectoryRequest>,
+    ) -> Result<Response<DirectoryReply>, Status> {
+        let DirectoryRequest { prefix, limit } = request.into_inner();
+        let found = async {
+            let limit = within(limit, limits::DIRECTORY_PAGE)?;
+            let rooms = self.0.directory(&prefix, limit).await?;
+            let rooms = rooms.into_iter().map(listed).collect();
+            Ok(DirectoryReply { rooms })
+        };
+        answer(found.await)
+    }
+
     async fn info(
         &self,
         request: Request<InfoRequest>,
@@ -126,6 +169,36 @@ fn translate(room: Room) -> proto::rooms::Room {
         creator_uid: room.creator.get(),
         is_private: room.is_private,
         created_at: room.created_at.micros(),
+    }
+}
+
+fn mine((room, role): (Room, Role)) -> Mine {
+    Mine {
+        room: Some(translate(room)),
+        role: role.number().into(),
+    }
+}
+
+fn member((uid, role): (Uid, Role)) -> Member {
+    Member {
+        uid: uid.get(),
+        role: role.number().into(),
+    }
+}
+
+fn listed(room: Listed) -> proto::rooms::Listed {
+    proto::rooms::Listed {
+        room_id: room.id.get(),
+        name: room.name.into_string(),
+        members: room.members,
+    }
+}
+
+fn within(limit: u32, most: u32) -> base::Result<u32> {
+    if (1..=most).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(Error::invalid("Limit", format!("must be 1 to {most}")))
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::OwnedMutexGuard;
 use tracing::Instrument;
 
 use crate::Ports;
-use crate::domain::{Change, NewRoom, Refusal, Role, Room, Wish};
+use crate::domain::{Change, Listed, NewRoom, Refusal, Role, Room, Wish};
 use crate::log::{AppendError, Log};
 use crate::store::{ChangeError, CreateError, Store};
 use crate::turns::Turns;
@@ -100,6 +100,36 @@ impl Service {
     /// The acting user's rooms, ascending.
     pub(crate) async fn list(&self, call: &Call) -> base::Result<Vec<RoomId>> {
         Ok(self.0.views.rooms_of(call.acting()?).await?)
+    }
+
+    /// The acting user's rooms with what he is in them, ascending.
+    pub(crate) async fn mine(&self, call: &Call) -> base::Result<Vec<(Room, Role)>> {
+        Ok(self.0.store.mine(call.acting()?).await?)
+    }
+
+    /// Members of a room that the acting user may see: those beyond `after`, ascending,
+    /// `limit` at most, and whether there are more.
+    pub(crate) async fn members(
+        &self,
+        call: &Call,
+        room: RoomId,
+        after: Option<Uid>,
+        limit: u32,
+    ) -> base::Result<(Vec<(Uid, Role)>, bool)> {
+        self.info(call, room).await?;
+        let mut members = self.0.store.members(room, after, limit + 1).await?;
+        let more = members.len() > limit as usize;
+        members.truncate(limit as usize);
+        Ok((members, more))
+    }
+
+    /// Public rooms whose names begin with `prefix`, in any case.
+    pub(crate) async fn directory(&self, prefix: &str, limit: u32) -> base::Result<Vec<Listed>> {
+        Ok(self
+            .0
+            .store
+            .directory(&RoomName::key_of(prefix), limit)
+            .await?)
     }
 
     /// A room, as the acting user or a stranger may see it.

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use base::{ChangeNo, RoomId, Timestamp, Uid};
 use runtime::StoreError;
 
-use crate::domain::{Change, NewRoom, Refusal, Role, Room, Wish};
+use crate::domain::{Change, Listed, NewRoom, Refusal, Role, Room, Wish};
 
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
@@ -50,6 +50,21 @@ pub trait Store: Send + Sync {
 
     /// A user's rooms, ascending.
     async fn rooms_of(&self, uid: Uid) -> Result<Vec<RoomId>, StoreError>;
+
+    /// A user's rooms with what he is in them, ascending.
+    async fn mine(&self, uid: Uid) -> Result<Vec<(Room, Role)>, StoreError>;
+
+    /// A room's members beyond `after`, ascending, `limit` at most.
+    async fn members(
+        &self,
+        room: RoomId,
+        after: Option<Uid>,
+        limit: u32,
+    ) -> Result<Vec<(Uid, Role)>, StoreError>;
+
+    /// Public rooms whose keys ([`base::RoomName::key`]) begin with `prefix`, by key, `limit`
+    /// at most.
+    async fn directory(&self, prefix: &str, limit: u32) -> Result<Vec<Listed>, StoreError>;
 
     /// The room's pending changes, oldest first, at most as many as one Append
     /// takes ([`base::limits::APPEND_CHANGES`]).
@@ -98,11 +113,11 @@ pub enum ChangeError {
 mod rows {
     //! What both adapters' rows have in common.
 
-    use base::{RoomName, Timestamp};
+    use base::{RoomName, Timestamp, Uid};
     use runtime::StoreError;
 
     use super::{ChangeError, CreateError};
-    use crate::domain::{Change, ChangeKind, Kind, Role, Room};
+    use crate::domain::{Change, ChangeKind, Kind, Listed, Role, Room};
 
     /// The columns of a room, in the order of [`room`].
     pub(super) type RoomRow = (i64, i16, Option<String>, i64, bool, i64);
@@ -121,6 +136,32 @@ mod rows {
             is_private,
             created_at: Timestamp::from_micros(created_at),
         })
+    }
+
+    /// The columns of a room and of its member's role, in the order of [`mine`].
+    pub(super) type MineRow = (i64, i16, Option<String>, i64, bool, i64, i16);
+
+    pub(super) fn mine(row: MineRow) -> Result<(Room, Role), StoreError> {
+        let (id, kind, name, creator, is_private, created_at, role) = row;
+        let room = room((id, kind, name, creator, is_private, created_at))?;
+        Ok((room, self::role(role)?))
+    }
+
+    pub(super) fn member((uid, role): (i64, i16)) -> Result<(Uid, Role), StoreError> {
+        Ok((uid.try_into().map_err(odd)?, self::role(role)?))
+    }
+
+    pub(super) fn listed((id, name, members): (i64, String, i64)) -> Result<Listed, StoreError> {
+        Ok(Listed {
+            id: id.try_into().map_err(odd)?,
+            name: RoomName::parse("name", &name).map_err(odd)?,
+            members: members.try_into().map_err(odd)?,
+        })
+    }
+
+    /// What all keys that begin with `prefix` are below: the last character there is.
+    pub(super) fn beyond(prefix: &str) -> String {
+        format!("{prefix}\u{10FFFF}")
     }
 
     pub(super) fn change((no, kind, uid, by, role): ChangeRow) -> Result<Change, StoreError> {

@@ -459,6 +459,62 @@ fn uids(list: &str) -> Result<Vec<Uid>> {
     Ok(uids)
 }
 
+/// `GET /rooms/{RoomID}/members`: which page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MembersQuery {
+    /// The page begins with the member after this UID.
+    pub after: Option<Uid>,
+    /// Members, 1–100.
+    pub limit: u32,
+}
+
+impl MembersQuery {
+    /// Reads the query of the URL (without `?`).
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(query: Option<&str>) -> Result<Self> {
+        let most = u64::from(limits::MEMBERS_PAGE);
+        let ranges = [(0, MAX_ID), (1, most)];
+        let [after, limit] = numbers(&["After", "Limit"], ranges, query, b"")?;
+        let limit = limit.and_then(|limit| u32::try_from(limit).ok());
+        Ok(Self {
+            after: after.and_then(Uid::new),
+            limit: limit.unwrap_or(limits::MEMBERS_PAGE),
+        })
+    }
+}
+
+/// `GET /directory`: which public rooms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryQuery {
+    /// How their names begin, in any case; empty: all.
+    pub prefix: String,
+    /// Rooms, 1–50.
+    pub limit: u32,
+}
+
+impl DirectoryQuery {
+    /// Reads the query of the URL (without `?`).
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(query: Option<&str>) -> Result<Self> {
+        let [prefix] = texts(&["Q"], query);
+        let prefix = plain("Q", prefix.unwrap_or_default())?;
+        if prefix.chars().count() > limits::ROOM_NAME_CHARS.1 {
+            return Err(Error::invalid("Q", "must have at most 20 characters"));
+        }
+        let most = u64::from(limits::DIRECTORY_PAGE);
+        let [limit] = numbers(&["Limit"], [(1, most)], query, b"")?;
+        let limit = limit.and_then(|limit| u32::try_from(limit).ok());
+        Ok(Self {
+            prefix,
+            limit: limit.unwrap_or(limits::DIRECTORY_PAGE),
+        })
+    }
+}
+
 /// The texts of a query; of those named twice the last counts.
 fn texts<'q, const N: usize>(
     names: &[&str; N],

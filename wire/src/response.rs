@@ -159,6 +159,44 @@ pub struct RoomIds {
     pub ids: Vec<RoomId>,
 }
 
+/// What a member is in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum Role {
+    /// He may read and write.
+    Member,
+    /// He may moderate too.
+    Admin,
+    /// He may everything.
+    Owner,
+}
+
+/// `GET /rooms/{RoomID}/members` → 200
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct MemberPage {
+    /// By ascending UID.
+    pub members: Vec<Member>,
+    /// Whether there are more after these.
+    pub more: bool,
+}
+
+/// A member of a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Member {
+    /// Who.
+    #[serde(rename = "UID")]
+    pub uid: Uid,
+    /// What he is called.
+    pub username: String,
+    /// What he is here.
+    pub role: Role,
+}
+
 /// `GET /users` → 200
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -166,6 +204,29 @@ pub struct RoomIds {
 pub struct UserList {
     /// Those of the named that there are, by ascending UID, without `Email`.
     pub users: Vec<Profile>,
+}
+
+/// `GET /directory` → 200
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Directory {
+    /// Public rooms, by name.
+    pub rooms: Vec<Listed>,
+}
+
+/// A public room in the directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Listed {
+    /// The room.
+    #[serde(rename = "RoomID")]
+    pub room_id: RoomId,
+    /// What it is called.
+    pub name: String,
+    /// How many are in it.
+    pub members: u64,
 }
 
 /// `GET /room/{RoomID}` → 200

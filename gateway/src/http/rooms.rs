@@ -1,14 +1,21 @@
 //! Rooms and who is in them: rooms-service over HTTP.
 
+use std::collections::HashMap;
+
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use base::{Error, RoomId, Timestamp, Uid};
 use http::StatusCode;
 use proto::rooms::rooms_client::RoomsClient;
-use proto::rooms::{self, InfoRequest, ListRequest};
+use proto::rooms::{self, DirectoryRequest, InfoRequest, ListRequest, MembersRequest};
 use runtime::Channel;
-use wire::request::{CreateRoomRequest, InviteRequest, JoinRequest, KickRequest, LeaveRequest};
-use wire::response::{Room, RoomCreated, RoomIds, Status};
+use wire::request::{
+    CreateRoomRequest, DirectoryQuery, InviteRequest, JoinRequest, KickRequest, LeaveRequest,
+    MembersQuery,
+};
+use wire::response::{
+    Directory, Listed, Member, MemberPage, Role, Room, RoomCreated, RoomIds, Status,
+};
 
 use super::accounts;
 use super::body::Body;
@@ -107,6 +114,63 @@ pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Answ
     Ok(Json(RoomIds { ids }))
 }
 
+/// `GET /rooms/{RoomID}/members`
+pub(super) async fn members(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    RoomPath(room_id): RoomPath,
+    RawQuery(query): RawQuery,
+) -> Answer<Json<MemberPage>> {
+    let MembersQuery { after, limit } = MembersQuery::parse(query.as_deref())?;
+    let request = caller.call.request(MembersRequest {
+        room_id: room_id.get(),
+        after: after.map_or(0, Uid::get),
+        limit,
+    });
+    let page = caller.call.wait(rooms(&gateway).members(request)).await?;
+    let uids = page.members.iter().map(|member| Uid::try_from(member.uid));
+    let uids: Vec<Uid> = uids.collect::<Result<_, _>>().map_err(Error::internal)?;
+    let profiles = accounts::profiles(&gateway, &caller.call, &uids, None).await?;
+    let mut names: HashMap<Uid, String> = profiles
+        .into_iter()
+        .map(|profile| (profile.uid, profile.username))
+        .collect();
+    let members = page.members.iter().zip(uids).map(|(member, uid)| {
+        Ok(Member {
+            uid,
+            // An account that is gone has no name.
+            username: names.remove(&uid).unwrap_or_default(),
+            role: role(member.role())?,
+        })
+    });
+    Ok(Json(MemberPage {
+        members: members.collect::<base::Result<_>>()?,
+        more: page.more,
+    }))
+}
+
+/// `GET /directory`
+pub(super) async fn directory(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Answer<Json<Directory>> {
+    let DirectoryQuery { prefix, limit } = DirectoryQuery::parse(query.as_deref())?;
+    let request = caller.call.request(DirectoryRequest { prefix, limit });
+    let reply = caller.call.wait(rooms(&gateway).directory(request)).await?;
+    let listed = |room: rooms::Listed| {
+        Ok(Listed {
+            room_id: RoomId::try_from(room.room_id).map_err(Error::internal)?,
+            name: room.name,
+            members: room.members,
+        })
+    };
+    let rooms = reply.rooms.into_iter().map(listed);
+    Ok(Json(Directory {
+        rooms: rooms.collect::<base::Result<_>>()?,
+    }))
+}
+
 /// `GET /room/{RoomID}`
 pub(super) async fn info(
     State(gateway): State<Gateway>,
@@ -129,4 +193,14 @@ pub(super) async fn info(
 
 fn rooms(gateway: &Gateway) -> RoomsClient<Channel> {
     RoomsClient::new(gateway.ports.rooms.clone())
+}
+
+/// What a member is.
+fn role(role: rooms::Role) -> base::Result<Role> {
+    match role {
+        rooms::Role::Member => Ok(Role::Member),
+        rooms::Role::Admin => Ok(Role::Admin),
+        rooms::Role::Owner => Ok(Role::Owner),
+        rooms::Role::Unspecified => Err(Error::internal("a member without a role")),
+    }
 }

@@ -46,6 +46,8 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Gateway>)> {
         ("/kick", put(rooms::kick)),
         ("/rooms", get(rooms::list)),
         ("/room/{RoomID}", get(rooms::info)),
+        ("/rooms/{RoomID}/members", get(rooms::members)),
+        ("/directory", get(rooms::directory)),
         ("/rooms/{RoomID}/events", get(events::page)),
         (
             "/messages/{RoomID}",

@@ -30,6 +30,10 @@ pub const EVENTS_PAGE_BYTES: usize = 256 * 1024;
 pub const REPLAY_EVENTS: u64 = 1_000;
 /// Membership changes in one Append, most.
 pub const APPEND_CHANGES: usize = 500;
+/// Members of one page of a room's, most.
+pub const MEMBERS_PAGE: u32 = 100;
+/// Rooms of one page of the directory, most.
+pub const DIRECTORY_PAGE: u32 = 50;
 /// Users whose profiles are asked for at once, most.
 pub const PROFILES: usize = 100;
 /// Rooms in one question for heads, most.

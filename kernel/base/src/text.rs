@@ -133,7 +133,12 @@ impl RoomName {
 
     /// The form by which names are compared: case does not count.
     pub fn key(&self) -> String {
-        fold(&self.0)
+        Self::key_of(&self.0)
+    }
+
+    /// The same of a part of a name.
+    pub fn key_of(part: &str) -> String {
+        fold(part)
     }
 }
 

@@ -278,6 +278,67 @@ async fn a_users_rooms_ascend_and_are_his_alone(store: Shared) {
     assert_eq!(store.rooms_of(EVE).await.unwrap(), []);
 }
 
+async fn a_users_rooms_say_what_he_is_in_them(store: Shared) {
+    let one = room(&store, "one").await;
+    let two = store.create(&named("two", BOB, true), NOW).await.unwrap();
+    wish(&store, one, Wish::Join { uid: BOB }).await.unwrap();
+    let mine = store.mine(BOB).await.unwrap();
+    let found: Vec<_> = mine.iter().map(|(room, role)| (room.id, *role)).collect();
+    assert_eq!(found, [(one, Role::Member), (two, Role::Owner)]);
+    assert_eq!(Some(&mine[1].0), store.room(two).await.unwrap().as_ref());
+    assert_eq!(store.mine(EVE).await.unwrap(), []);
+}
+
+async fn members_are_read_in_pages(store: Shared) {
+    let room = room(&store, "lobby").await;
+    for uid in [EVE, BOB] {
+        wish(&store, room, Wish::Join { uid }).await.unwrap();
+    }
+    let all = [(ANN, Role::Owner), (BOB, Role::Member), (EVE, Role::Member)];
+    assert_eq!(store.members(room, None, 9).await.unwrap(), all);
+    assert_eq!(store.members(room, None, 2).await.unwrap(), all[..2]);
+    assert_eq!(store.members(room, Some(ANN), 9).await.unwrap(), all[1..]);
+    assert_eq!(store.members(room, Some(EVE), 9).await.unwrap(), []);
+}
+
+async fn the_directory_has_public_rooms_by_how_their_names_begin(store: Shared) {
+    for (name, is_private) in [
+        ("Öl", false),
+        ("lob", false),
+        ("Lobby", false),
+        ("lobsters", true),
+    ] {
+        let name = format!("{name} room");
+        store
+            .create(&named(&name, ANN, is_private), NOW)
+            .await
+            .unwrap();
+    }
+    let names = async |prefix: &str, limit| -> Vec<String> {
+        let found = store.directory(prefix, limit).await.unwrap();
+        found
+            .into_iter()
+            .map(|room| room.name.into_string())
+            .collect()
+    };
+    assert_eq!(names("", 9).await, ["lob room", "Lobby room", "Öl room"]);
+    assert_eq!(names("lob", 9).await, ["lob room", "Lobby room"]);
+    assert_eq!(names("lob", 1).await, ["lob room"]);
+    assert_eq!(names("lobb", 9).await, ["Lobby room"]);
+    assert_eq!(names("ö", 9).await, ["Öl room"]);
+    assert_eq!(names("%", 9).await, [""; 0]);
+}
+
+async fn the_directory_counts_members(store: Shared) {
+    let room = room(&store, "lobby").await;
+    let count = async || store.directory("lobby", 1).await.unwrap()[0].members;
+    assert_eq!(count().await, 1);
+    wish(&store, room, Wish::Join { uid: BOB }).await.unwrap();
+    assert_eq!(count().await, 2);
+    wish(&store, room, Wish::Leave { uid: BOB }).await.unwrap();
+    assert_eq!(count().await, 1);
+}
+
 macro_rules! laws {
     ($($law:ident),* $(,)?) => {
         mod on_sqlite {
@@ -318,6 +379,10 @@ laws![
     what_is_applied_is_pending_no_more,
     unfinished_rooms_are_found_by_age_in_pages,
     a_users_rooms_ascend_and_are_his_alone,
+    a_users_rooms_say_what_he_is_in_them,
+    members_are_read_in_pages,
+    the_directory_has_public_rooms_by_how_their_names_begin,
+    the_directory_counts_members,
 ];
 
 #[cfg(feature = "servers")]

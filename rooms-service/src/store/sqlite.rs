@@ -15,7 +15,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::steps::steps;
 use super::{ChangeError, CreateError, Store, rows};
 use crate::domain::{
-    Change, ChangeKind, Decision, Facts, Kind, NewRoom, Refusal, Role, Room, Wish, decide,
+    Change, ChangeKind, Decision, Facts, Kind, Listed, NewRoom, Refusal, Role, Room, Wish, decide,
 };
 
 /// [`limits::APPEND_CHANGES`] as SQL counts.
@@ -159,6 +159,64 @@ impl Store for SqliteStore {
         ids.into_iter()
             .map(|id| id.try_into().map_err(rows::odd))
             .collect()
+    }
+
+    async fn mine(&self, uid: Uid) -> Result<Vec<(Room, Role)>, StoreError> {
+        // Served by members_by_uid and the primary keys.
+        let found: Vec<rows::MineRow> = sqlx::query_as(
+            "SELECT rooms.room_id, rooms.kind, rooms.name, rooms.creator_uid, rooms.is_private,
+                    rooms.created_at, members.role
+             FROM members
+             JOIN rooms ON rooms.room_id = members.room_id
+             WHERE members.uid = $1
+             ORDER BY rooms.room_id",
+        )
+        .bind(uid.as_i64())
+        .fetch_all(&self.file.readers)
+        .await?;
+        found.into_iter().map(rows::mine).collect()
+    }
+
+    async fn members(
+        &self,
+        room: RoomId,
+        after: Option<Uid>,
+        limit: u32,
+    ) -> Result<Vec<(Uid, Role)>, StoreError> {
+        // Served by the primary key.
+        let found: Vec<(i64, i16)> = sqlx::query_as(
+            "SELECT uid, role
+             FROM members
+             WHERE room_id = $1 AND uid > $2
+             ORDER BY uid
+             LIMIT $3",
+        )
+        .bind(room.as_i64())
+        .bind(after.map_or(0, Uid::as_i64))
+        .bind(i64::from(limit))
+        .fetch_all(&self.file.readers)
+        .await?;
+        found.into_iter().map(rows::member).collect()
+    }
+
+    async fn directory(&self, prefix: &str, limit: u32) -> Result<Vec<Listed>, StoreError> {
+        // Served by rooms_directory.
+        let found: Vec<(i64, String, i64)> = sqlx::query_as(
+            "SELECT room_id, name, members
+             FROM rooms
+             WHERE NOT is_private
+               AND kind = 1
+               AND name_key >= $1
+               AND name_key < $2
+             ORDER BY name_key
+             LIMIT $3",
+        )
+        .bind(prefix)
+        .bind(rows::beyond(prefix))
+        .bind(i64::from(limit))
+        .fetch_all(&self.file.readers)
+        .await?;
+        found.into_iter().map(rows::listed).collect()
     }
 
     async fn pending(&self, room: RoomId) -> Result<Vec<Change>, StoreError> {

@@ -288,4 +288,23 @@ scenarios! {
             ask(&format!("?UID=1&Username={bad}"), "Username").await;
         }
     }
+
+    async fn pages_of_members_and_of_the_directory_are_asked_for_in_numbers(world: World) {
+        let ann = world.user().await;
+        let members = format!("/rooms/{}/members", ann.room().await);
+        for (path, most) in [(members.as_str(), 100), ("/directory", 50)] {
+            for bad in ["0", "-1", "x", "", &(most + 1).to_string()] {
+                names(ann.api(), Method::GET, &format!("{path}?Limit={bad}"), "", "Limit").await;
+            }
+        }
+        for bad in ["-1", "x", "", "9007199254740992"] {
+            names(ann.api(), Method::GET, &format!("{members}?After={bad}"), "", "After").await;
+        }
+        for bad in ["%00", "a%00b", &"x".repeat(21)] {
+            names(ann.api(), Method::GET, &format!("/directory?Q={bad}"), "", "Q").await;
+        }
+        for path in ["/rooms/0/members", "/rooms/x/members"] {
+            names(ann.api(), Method::GET, path, "", "RoomID").await;
+        }
+    }
 }

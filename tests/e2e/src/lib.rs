@@ -18,6 +18,7 @@ mod bad_input;
 mod bad_tokens;
 mod chat;
 mod conventions;
+mod directory;
 mod documents;
 mod full_disk;
 mod kicks;

@@ -12,8 +12,8 @@ use wire::request::{
     KickRequest, LeaveRequest, LoginRequest, PostMessageRequest, RefreshRequest, RegisterRequest,
 };
 use wire::response::{
-    Entry, LoggedIn, Posted, Profile, Registered, Room, RoomCreated, RoomIds, SessionList, Status,
-    Ticket, UserList,
+    Directory, Entry, LoggedIn, MemberPage, Posted, Profile, Registered, Room, RoomCreated,
+    RoomIds, SessionList, Status, Ticket, UserList,
 };
 
 use super::operation::{Route, content, number, string};
@@ -177,6 +177,25 @@ fn rooms() -> Vec<Route> {
             .about("A private room is not found by those outside it.")
             .answers::<Room>(StatusCode::OK, "The room.", json!({ "RoomID": 1, "Name": "lobby", "CreatorUID": 1, "IsPrivate": false, "CreatedAt": WHEN }))
             .refuses(Code::NotFound, "no such room"),
+        Route::new((Get, "/rooms/{RoomID}/members"), "members", "See who is in a room")
+            .authenticated()
+            .served()
+            .about("In pages, by ascending UID. Who is in a private room is seen from inside alone.")
+            .query("After", (0, MAX_ID), "The page begins with the first member after this UID.")
+            .query("Limit", (1, u64::from(limits::MEMBERS_PAGE)), "Members, most. Absent: as many as may be.")
+            .answers::<MemberPage>(StatusCode::OK, "The page.", json!({
+                "Members": [{ "UID": 1, "Username": "ann", "Role": "owner" }], "More": false,
+            }))
+            .refuses(Code::NotFound, "no such room"),
+        Route::new((Get, "/directory"), "directory", "Find public rooms")
+            .authenticated()
+            .served()
+            .about("By how their names begin, in any case, in the order of their names.")
+            .query_text("Q", "How the names begin. Absent: anyhow.")
+            .query("Limit", (1, u64::from(limits::DIRECTORY_PAGE)), "Rooms, most. Absent: as many as may be.")
+            .answers::<Directory>(StatusCode::OK, "The rooms.", json!({
+                "Rooms": [{ "RoomID": 1, "Name": "lobby", "Members": 2 }],
+            })),
     ]
 }
 
