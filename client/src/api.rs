@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use wire::event::EventsPage;
 use wire::response::{
-    Directory, Entry, Listed, LoggedIn, MemberPage, Posted, Profile, Registered, Room, RoomCreated,
-    RoomIds, Session, SessionList, Status, Ticket, UserList,
+    Directory, Entry, Listed, LoggedIn, MemberPage, Posted, Profile, ReadMarker, Registered, Room,
+    RoomCreated, RoomDetails, RoomIds, RoomList, Session, SessionList, Status, Ticket, UserList,
 };
 use wire::{Epoch, RoomId, Seq, SessionId, Uid};
 
@@ -346,6 +346,15 @@ impl Api {
         Ok(answer.ids)
     }
 
+    /// `GET /rooms?Details=1`: the caller's, ascending, with how he stands in them.
+    ///
+    /// # Errors
+    /// `unauthenticated`.
+    pub async fn room_details(&self) -> Result<Vec<RoomDetails>> {
+        let answer: RoomList = self.call(Method::GET, "/rooms?Details=1", None).await?;
+        Ok(answer.rooms)
+    }
+
     /// `GET /rooms/{RoomID}/members`: up to `limit` (1–100) members after `after` (`None`:
     /// from the first), by ascending UID.
     ///
@@ -371,6 +380,19 @@ impl Api {
         let path = with_text(&format!("/directory?Limit={limit}"), "Q", prefix);
         let answer: Directory = self.call(Method::GET, &path, None).await?;
         Ok(answer.rooms)
+    }
+
+    /// `PUT /rooms/{RoomID}/read`: moves the caller's read marker up to event `id`, and never
+    /// back; where it is then.
+    ///
+    /// # Errors
+    /// `permission_denied` when not a member, `not_found`, `invalid_argument` when `id` is
+    /// beyond the newest event.
+    pub async fn mark_read(&self, room: RoomId, id: Seq) -> Result<Seq> {
+        let path = format!("/rooms/{room}/read");
+        let body = json!({ "ID": id });
+        let answer: ReadMarker = self.call(Method::PUT, &path, Some(body)).await?;
+        Ok(answer.id)
     }
 
     /// `GET /room/{RoomID}`

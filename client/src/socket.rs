@@ -189,6 +189,20 @@ impl Socket {
         }
     }
 
+    /// Says that this user has read up to event `id` of `room` (`None`: the current one), and
+    /// answers where the marker is then. Others' markers come as [`ServerFrame::Read`] to who
+    /// said [`Socket::hello`].
+    ///
+    /// # Errors
+    /// `invalid_argument` when `id` is beyond the newest event, `permission_denied`,
+    /// `rate_limited`, `unavailable`.
+    pub async fn mark_read(&mut self, room: Option<RoomId>, id: Seq) -> Result<Seq> {
+        match self.ask(Command::Read { room, id }).await? {
+            ServerFrame::Read(read) => Ok(read.id),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Asks for a pong: all frames sent before have been dealt with or queued then.
     ///
     /// # Errors
@@ -407,6 +421,7 @@ fn reference_of(frame: &ServerFrame) -> Option<&String> {
         ServerFrame::Error(fault) => fault.reference.as_ref(),
         ServerFrame::Pong(pong) => pong.reference.as_ref(),
         ServerFrame::Hello(hello) => hello.reference.as_ref(),
+        ServerFrame::Read(read) => read.reference.as_ref(),
         ServerFrame::Event(_) | ServerFrame::Other(_) => None,
     }
 }

@@ -13,8 +13,8 @@ mod sources;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base::{Epoch, RoomId, Seq};
-use proto::message::Event;
+use base::{Epoch, RoomId, Seq, Uid};
+use proto::message::{Event, Mark};
 use runtime::{Lifecycle, ReplicaId};
 use tokio::sync::{mpsc, watch};
 
@@ -121,6 +121,20 @@ impl Fanout {
         }
         room.note_head(head, epoch);
         self.mend_if_needed(id, &mut room);
+    }
+
+    /// Tells who watches a room of read markers that moved.
+    fn tell(&self, id: RoomId, marks: &[Mark]) {
+        if marks.is_empty() {
+            return;
+        }
+        let Some(cell) = self.find(id) else { return };
+        let room = locked(&cell);
+        for mark in marks {
+            if let Some(uid) = Uid::new(mark.uid) {
+                room.tell(id, uid, Seq(mark.read));
+            }
+        }
     }
 
     /// Says whether this gateway reads the bus.

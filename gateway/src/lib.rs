@@ -15,6 +15,7 @@ mod limits;
 mod nonces;
 mod ports;
 mod posts;
+mod reading;
 mod resume;
 mod sessions;
 #[cfg(test)]

@@ -176,6 +176,52 @@ pub struct Position {
     pub role: u32,
 }
 
+/// A read marker to be moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Of which room.
+    pub room: RoomId,
+    /// Whose.
+    pub uid: Uid,
+    /// Up to which event he has read.
+    pub read: Seq,
+}
+
+/// What became of a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marked {
+    /// It is here now, which is as far as was asked for or further.
+    At {
+        /// Where.
+        read: Seq,
+        /// Whether it moved.
+        moved: bool,
+    },
+    /// There is no such room.
+    NoRoom,
+    /// Its user is no member.
+    NotMember,
+    /// There is no such event yet.
+    Beyond,
+    /// Somebody else holds it now.
+    Busy,
+}
+
+/// Where a member stands in a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The room.
+    pub room: RoomId,
+    /// His role, and where the log ends.
+    pub position: Position,
+    /// How far he has read.
+    pub read: Seq,
+    /// Messages of others after that, among the newest [`base::limits::COUNTED`] events.
+    pub unread: u32,
+    /// The newest message among these.
+    pub last_message: Option<Event>,
+}
+
 /// Where a log ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {

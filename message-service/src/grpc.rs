@@ -5,19 +5,21 @@ mod read;
 
 use std::sync::Arc;
 
-use base::{ChangeNo, Error, RoomId, Uid, limits};
+use base::{ChangeNo, Error, RoomId, Seq, Uid, limits};
 use bus::Bus;
 use proto::message::messages_server::Messages;
 use proto::message::{
     AppendReply, AppendRequest, Change as WireChange, EventsReply, EventsRequest, FetchReply,
-    FetchRequest, HeadsReply, HeadsRequest, HistoryReply, HistoryRequest, PositionReply,
-    PositionRequest, PostBatch, Sent,
+    FetchRequest, HeadsReply, HeadsRequest, HistoryReply, HistoryRequest, MarkReadReply,
+    MarkReadRequest, PositionReply, PositionRequest, PostBatch, Sent, StandingsReply,
+    StandingsRequest,
 };
 use runtime::status::to_status;
 use runtime::{Call, Lifecycle};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::domain::{Change, Entry, Outcome};
+use crate::domain::{Change, Entry, Mark, Outcome};
+use crate::marker::Marker;
 use crate::store::Store;
 use crate::watchers::Watchers;
 use crate::writer::{Writer, refused};
@@ -26,6 +28,7 @@ use crate::writer::{Writer, refused};
 pub struct MessagesGrpc {
     store: Arc<dyn Store>,
     writer: Writer,
+    marker: Marker,
     bus: Arc<dyn Bus>,
     watchers: Watchers,
     lifecycle: Lifecycle,
@@ -34,7 +37,7 @@ pub struct MessagesGrpc {
 impl MessagesGrpc {
     pub(crate) fn new(
         store: Arc<dyn Store>,
-        writer: Writer,
+        (writer, marker): (Writer, Marker),
         bus: Arc<dyn Bus>,
         watchers: Watchers,
         lifecycle: &Lifecycle,
@@ -42,6 +45,7 @@ impl MessagesGrpc {
         Self {
             store,
             writer,
+            marker,
             bus,
             watchers,
             lifecycle: lifecycle.clone(),
@@ -64,6 +68,20 @@ impl MessagesGrpc {
             Outcome::Refused(refusal) => Err(refused(refusal)),
             other => Err(Error::internal(format!("changes came out as {other:?}"))),
         }
+    }
+
+    async fn mark_read(
+        &self,
+        call: &Call,
+        request: &MarkReadRequest,
+    ) -> base::Result<MarkReadReply> {
+        let mark = Mark {
+            room: RoomId::try_from(request.room_id)?,
+            uid: call.acting()?,
+            read: Seq(request.read),
+        };
+        let read = self.marker.mark(mark).await?.get();
+        Ok(MarkReadReply { read })
     }
 }
 
@@ -153,5 +171,19 @@ impl Messages for MessagesGrpc {
 
     async fn heads(&self, request: Request<HeadsRequest>) -> Result<Response<HeadsReply>, Status> {
         reply(read::heads(self.store.as_ref(), request.get_ref()).await)
+    }
+
+    async fn mark_read(
+        &self,
+        request: Request<MarkReadRequest>,
+    ) -> Result<Response<MarkReadReply>, Status> {
+        reply(self.mark_read(&Call::of(&request), request.get_ref()).await)
+    }
+
+    async fn standings(
+        &self,
+        request: Request<StandingsRequest>,
+    ) -> Result<Response<StandingsReply>, Status> {
+        reply(read::standings(self.store.as_ref(), &Call::of(&request), request.get_ref()).await)
     }
 }

@@ -3,11 +3,13 @@
 //! The way of an entry: [`grpc`] translates, [`writer`] gathers, [`sequencer`]
 //! decides, [`store`] commits; after the commit it is answered, and [`publisher`]
 //! puts it on the bus, and [`watchers`] takes the short way to gateways that wait for
-//! it. [`relay`] publishes what a crash or an outage left.
+//! it. [`relay`] publishes what a crash or an outage left. How far members have read is
+//! beside the logs, and moved by [`marker`].
 
 pub mod config;
 pub mod domain;
 pub mod grpc;
+mod marker;
 mod publisher;
 mod relay;
 mod rhythm;
@@ -96,7 +98,8 @@ pub fn build(writing: &Writing, ports: Ports, lifecycle: &Lifecycle) -> Routes {
     );
     let watchers = watchers::Watchers::default();
     let writer = writer::Writer::start(writing, &store, &bus, &watchers, &clock, lifecycle);
-    let service = grpc::MessagesGrpc::new(store, writer, bus, watchers, lifecycle);
+    let marker = marker::Marker::start(Arc::clone(&store), Arc::clone(&bus), lifecycle);
+    let service = grpc::MessagesGrpc::new(store, (writer, marker), bus, watchers, lifecycle);
     let server = MessagesServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);

@@ -109,6 +109,7 @@ fn pointer(behind: &Behind) -> Record {
         events: Vec::new(),
         head: behind.head.get(),
         epoch: behind.epoch.0,
+        marks: Vec::new(),
     };
     Record {
         key: behind.room.get(),

@@ -76,8 +76,17 @@ pub struct Plan {
     pub rows: Vec<Row>,
     /// The heads that moved.
     pub heads: HashMap<RoomId, Head>,
-    /// Members to set (role) or to remove (0); the last word on each.
-    pub members: HashMap<(RoomId, Uid), u32>,
+    /// Members to set or to remove; the last word on each.
+    pub members: HashMap<(RoomId, Uid), Member>,
+}
+
+/// What is to be kept of a member.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Member {
+    /// His role; 0: he is none.
+    pub role: u32,
+    /// His join, when it is in the batch: he has read nothing after it.
+    pub joined: Seq,
 }
 
 /// Decides a batch. `now` is what the clock says; a room's time never goes back.
@@ -160,7 +169,11 @@ impl Plan {
                 };
             }
             head.applied = change.number;
-            self.members.insert((room, change.uid), change.role);
+            let member = self.members.entry((room, change.uid)).or_default();
+            member.role = change.role;
+            if change.kind == kind::JOIN {
+                member.joined = head.head.next();
+            }
             if change.role == 0 {
                 state.members.remove(&(room, change.uid));
             } else {

@@ -17,7 +17,10 @@ use base::{Epoch, RoomId, Seq, Timestamp, Uid};
 use runtime::StoreError;
 use tokio::time::Instant;
 
-use crate::domain::{End, Entry, Event, HistoryFrom, Outcome, Page, Position, ReadError};
+use crate::domain::{
+    End, Entry, Event, HistoryFrom, Mark, Marked, Outcome, Page, Position, ReadError, Standing,
+    kind,
+};
 
 /// How long one use case may take in all. A database that went away without a word is
 /// given up, and what was asked of it asked again on another connection.
@@ -115,6 +118,13 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Event>, ReadError>;
 
+    /// Moves read markers, forwards only; one outcome a mark. No two are of one user in one
+    /// room.
+    async fn mark(&self, marks: &[Mark]) -> Result<Vec<Marked>, StoreError>;
+
+    /// Where a user stands in those of these rooms that he is in, ascending.
+    async fn standings(&self, uid: Uid, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError>;
+
     /// Begins a new life of all logs, after a restore from backup: whoever holds a Seq
     /// of the life before is told to start afresh. Returns the new epoch.
     async fn begin_epoch(&self) -> Result<Epoch, StoreError>;
@@ -159,6 +169,81 @@ impl Needs {
         needs.nonces.sort_unstable();
         needs.nonces.dedup();
         needs
+    }
+}
+
+/// What a store finds of a mark: the head of its room, its member's marker, whether it moved.
+type Found = (Option<i64>, Option<i64>, bool);
+
+/// What became of a mark, by what was found.
+fn marked(mark: &Mark, (head, read, moved): Found) -> Marked {
+    let asked = mark.read.as_i64();
+    match (head, read) {
+        (None, _) => Marked::NoRoom,
+        (Some(_), None) => Marked::NotMember,
+        (Some(head), Some(_)) if asked > head => Marked::Beyond,
+        (Some(_), Some(_)) if moved => Marked::At {
+            read: mark.read,
+            moved,
+        },
+        (Some(_), Some(read)) if read >= asked => Marked::At {
+            read: Seq(read.cast_unsigned()),
+            moved,
+        },
+        (Some(_), Some(_)) => Marked::Busy,
+    }
+}
+
+/// A row of what a member's standing is made of.
+#[derive(sqlx::FromRow)]
+struct StandingRow {
+    room_id: i64,
+    head: i64,
+    epoch: i64,
+    first: i64,
+    role: i64,
+    read: i64,
+    unread: i64,
+    seq: Option<i64>,
+    uid: Option<i64>,
+    text: Option<String>,
+    attrs: Option<String>,
+    at: Option<i64>,
+}
+
+impl TryFrom<StandingRow> for Standing {
+    type Error = StoreError;
+
+    fn try_from(row: StandingRow) -> Result<Self, StoreError> {
+        let room = id(row.room_id, "heads.room_id")?;
+        let epoch = Epoch(row.epoch.cast_unsigned());
+        let number = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
+        let last_message = match (row.seq, row.uid, row.at) {
+            (Some(seq), Some(uid), Some(at)) => Some(Event {
+                room,
+                seq: Seq(seq.cast_unsigned()),
+                kind: kind::MESSAGE,
+                uid: id(uid, "events.uid")?,
+                target: Seq(seq.cast_unsigned()),
+                text: row.text.unwrap_or_default(),
+                attrs: row.attrs.unwrap_or_default(),
+                at: Timestamp::from_micros(at),
+                epoch,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            room,
+            position: Position {
+                head: Seq(row.head.cast_unsigned()),
+                epoch,
+                first: Seq(row.first.cast_unsigned()),
+                role: number(row.role),
+            },
+            read: Seq(row.read.cast_unsigned()),
+            unread: number(row.unread),
+            last_message,
+        })
     }
 }
 

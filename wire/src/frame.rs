@@ -8,7 +8,7 @@ mod server;
 pub use crate::event::{Event, EventKind};
 pub use command::{Command, Framed, Refused};
 pub use encode::{EventView, encode_event};
-pub use server::{Entered, Fault, Hello, Left, Pong, Sent, ServerFrame};
+pub use server::{Entered, Fault, Hello, Left, Pong, Read, Sent, ServerFrame};
 
 /// The first frame of every connection.
 pub const HELLO: &str = r#"{"Type":"enter","RoomID":0}"#;

@@ -418,6 +418,26 @@ impl EventsQuery {
     }
 }
 
+/// `GET /rooms`: how much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoomsQuery {
+    /// What there is to know of each room, besides its id.
+    pub details: bool,
+}
+
+impl RoomsQuery {
+    /// Reads the query of the URL (without `?`).
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(query: Option<&str>) -> Result<Self> {
+        let [details] = numbers(&["Details"], [(0, 1)], query, b"")?;
+        Ok(Self {
+            details: details == Some(1),
+        })
+    }
+}
+
 /// `GET /users`: whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsersQuery {
@@ -511,6 +531,36 @@ impl DirectoryQuery {
         Ok(Self {
             prefix,
             limit: limit.unwrap_or(limits::DIRECTORY_PAGE),
+        })
+    }
+}
+
+/// `PUT /rooms/{RoomID}/read`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "schema",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "PascalCase")
+)]
+pub struct ReadRequest {
+    /// The newest event that was read.
+    #[cfg_attr(
+        feature = "schema",
+        schema(rename = "ID", value_type = u64, minimum = 1, maximum = 9_007_199_254_740_991_u64)
+    )]
+    pub id: Seq,
+}
+
+impl ReadRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let fields = Fields::parse(&["ID"], body)?;
+        let id = fields.optional_integer(0, 1, MAX_ID)?;
+        Ok(Self {
+            id: Seq(id.ok_or_else(|| fields.missing(0))?),
         })
     }
 }

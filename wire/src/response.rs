@@ -1,7 +1,7 @@
 //! Response bodies in their documented spelling. The gateway writes them, the SDK
 //! reads them; a reader passes over keys it does not know.
 
-use base::{RoomId, Seq, SessionId, Timestamp, Uid};
+use base::{Epoch, RoomId, Seq, SessionId, Timestamp, Uid};
 use serde::{Deserialize, Serialize};
 
 use crate::frame::EventKind;
@@ -159,6 +159,63 @@ pub struct RoomIds {
     pub ids: Vec<RoomId>,
 }
 
+/// `GET /rooms?Details=1` → 200
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct RoomList {
+    /// The rooms the caller is a member of, ascending.
+    #[serde(rename = "IDs")]
+    pub ids: Vec<RoomId>,
+    /// What there is to know of them, in the same order.
+    pub rooms: Vec<RoomDetails>,
+}
+
+/// One of the caller's rooms, and how he stands in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct RoomDetails {
+    /// The room.
+    #[serde(rename = "RoomID")]
+    pub room_id: RoomId,
+    /// What it is called. Not every kind of room has a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
+    pub name: Option<String>,
+    /// `room` or `direct`.
+    pub kind: RoomKind,
+    /// Whether one needs an invitation.
+    pub is_private: bool,
+    /// What the caller is in it.
+    pub role: Role,
+    /// Messages of others after `LastRead`, among the newest 1,000 events.
+    pub unread: u32,
+    /// The newest event that the caller has read; his join, where he never said.
+    pub last_read: Seq,
+    /// The newest event.
+    pub head: Seq,
+    /// The life of the log that these numbers are of.
+    pub epoch: Epoch,
+    /// The oldest event kept.
+    pub first: Seq,
+    /// The newest message, where there is one among the newest 1,000 events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
+    pub last_message: Option<Entry>,
+}
+
+/// What a room is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum RoomKind {
+    /// A room with a name, which people join.
+    Room,
+    /// Two people's conversation.
+    Direct,
+}
+
 /// What a member is in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -227,6 +284,18 @@ pub struct Listed {
     pub name: String,
     /// How many are in it.
     pub members: u64,
+}
+
+/// `PUT /rooms/{RoomID}/read` → 200
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ReadMarker {
+    /// The room.
+    #[serde(rename = "RoomID")]
+    pub room_id: RoomId,
+    /// Where the caller's marker is now: it never moves back.
+    #[serde(rename = "ID")]
+    pub id: Seq,
 }
 
 /// `GET /room/{RoomID}` → 200

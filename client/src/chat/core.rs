@@ -91,7 +91,8 @@ impl Core {
             ServerFrame::Enter(_)
             | ServerFrame::Unsubscribe(_)
             | ServerFrame::Pong(_)
-            | ServerFrame::Hello(_) => {}
+            | ServerFrame::Hello(_)
+            | ServerFrame::Read(_) => {}
         }
         Ok(())
     }

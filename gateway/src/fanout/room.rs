@@ -8,7 +8,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use base::{Epoch, Seq, Uid};
+use base::{Epoch, RoomId, Seq, Uid};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use wire::frame::{Read, ServerFrame};
 
 use super::frame::Frame;
 use crate::ws::{Ending, Link};
@@ -17,6 +19,8 @@ use crate::ws::{Ending, Link};
 const RING: usize = 256;
 /// Bytes of the frames in the ring, most.
 const RING_BYTES: usize = 128 * 1024;
+/// Watchers of a room in which everybody hears how far the others have read, most.
+const TELL_ALL: usize = 500;
 /// Frames that wait behind a hole, most; beyond, they are fetched again later.
 const HELD: usize = 1_024;
 
@@ -213,6 +217,24 @@ impl Room {
             .retain(|watcher| !Arc::ptr_eq(&watcher.watch.link, link));
     }
 
+    /// Tells who watches how far somebody has read. In a large room nobody looks at that but
+    /// his own devices: everybody's word to everybody would be too much.
+    pub(crate) fn tell(&self, id: RoomId, uid: Uid, read: Seq) {
+        let frame = ServerFrame::Read(Read {
+            room: id,
+            uid,
+            id: read,
+            reference: None,
+        });
+        let text = Utf8Bytes::from(frame.to_json());
+        let is_large = self.watchers.len() > TELL_ALL;
+        for Watcher { watch, .. } in &self.watchers {
+            if watch.link.wants_every_kind() && (watch.uid == uid || !is_large) {
+                watch.link.offer(text.clone());
+            }
+        }
+    }
+
     fn hold(&mut self, frame: Frame) {
         if self.held.len() < HELD {
             self.held.insert(frame.seq, frame);
@@ -258,7 +280,6 @@ impl Room {
 mod tests {
     use proptest::prelude::*;
     use proto::message::{Event, Kind};
-    use tokio_tungstenite::tungstenite::Utf8Bytes;
 
     use super::*;
     use crate::ws::Outlet;
@@ -396,6 +417,35 @@ mod tests {
         assert!(matches!(again, Admission::Behind));
         room.offer(frame(301));
         assert_eq!(seqs(&queue), [0; 0]);
+    }
+
+    #[test]
+    fn how_far_one_has_read_is_told_to_those_who_know_the_word() {
+        let mut room = Room::default();
+        let links: Vec<_> = (1..=3).map(|_| Link::new(10)).collect();
+        for ((link, _), uid) in links.iter().zip([1, 2, 2]) {
+            room.admit(watch(link, uid, 0), Seq(0), Seq(0), None);
+        }
+        links[0].0.want_every_kind();
+        links[1].0.want_every_kind();
+        room.tell(RoomId::new(1).unwrap(), Uid::new(2).unwrap(), Seq(7));
+        let told = |at: usize| links[at].1.take().into_iter().collect::<Vec<_>>();
+        let frame = r#"{"Type":"read","RoomID":1,"UID":2,"ID":7}"#;
+        assert_eq!((told(0), told(1)), (vec![frame.into()], vec![frame.into()]));
+        assert!(told(2).is_empty());
+    }
+
+    #[test]
+    fn in_a_large_room_ones_own_devices_alone_are_told() {
+        let mut room = Room::default();
+        let links: Vec<_> = (0..=TELL_ALL).map(|_| Link::new(10)).collect();
+        for ((link, _), uid) in links.iter().zip(1..) {
+            link.want_every_kind();
+            room.admit(watch(link, uid, 0), Seq(0), Seq(0), None);
+        }
+        room.tell(RoomId::new(1).unwrap(), Uid::new(2).unwrap(), Seq(7));
+        let told = links.iter().map(|(_, queue)| queue.take().len());
+        assert_eq!(told.collect::<Vec<_>>()[..3], [0, 1, 0]);
     }
 
     #[test]

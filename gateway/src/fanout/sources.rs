@@ -104,6 +104,7 @@ fn take(fanout: &Fanout, payload: &[u8]) {
     if let Some(room) = RoomId::new(record.room_id) {
         let epoch = epoch_of(record.epoch);
         fanout.offer(room, &record.events, Seq(record.head), epoch);
+        fanout.tell(room, &record.marks);
     }
 }
 

@@ -113,7 +113,7 @@ pub(super) fn header_nonce(headers: &HeaderMap) -> base::Result<Option<Nonce>> {
 }
 
 /// An event as history shows it; `None` for what history does not show.
-fn entry(event: Event) -> Option<base::Result<Entry>> {
+pub(super) fn entry(event: Event) -> Option<base::Result<Entry>> {
     let kind = match u32_kind(event.kind)? {
         Kind::Message => EventKind::Message,
         Kind::Join => EventKind::Join,

@@ -1,9 +1,12 @@
 //! Rooms and who is in them: rooms-service over HTTP.
 
+mod details;
+
 use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
 use base::{Error, RoomId, Timestamp, Uid};
 use http::StatusCode;
 use proto::rooms::rooms_client::RoomsClient;
@@ -11,10 +14,10 @@ use proto::rooms::{self, DirectoryRequest, InfoRequest, ListRequest, MembersRequ
 use runtime::Channel;
 use wire::request::{
     CreateRoomRequest, DirectoryQuery, InviteRequest, JoinRequest, KickRequest, LeaveRequest,
-    MembersQuery,
+    MembersQuery, ReadRequest, RoomsQuery,
 };
 use wire::response::{
-    Directory, Listed, Member, MemberPage, Role, Room, RoomCreated, RoomIds, Status,
+    Directory, Listed, Member, MemberPage, ReadMarker, Role, Room, RoomCreated, RoomIds, Status,
 };
 
 use super::accounts;
@@ -22,7 +25,7 @@ use super::body::Body;
 use super::caller::{Caller, MaybeCaller};
 use super::problem::Answer;
 use super::router::RoomPath;
-use crate::Gateway;
+use crate::{Gateway, reading};
 
 /// `POST /create-room`
 pub(super) async fn create(
@@ -106,12 +109,20 @@ pub(super) async fn kick(
 }
 
 /// `GET /rooms`
-pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Answer<Json<RoomIds>> {
+pub(super) async fn list(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Answer<Response> {
+    if RoomsQuery::parse(query.as_deref())?.details {
+        let rooms = details::mine(&gateway, &caller.call).await?;
+        return Ok(Json(rooms).into_response());
+    }
     let request = caller.call.request(ListRequest {});
     let reply = caller.call.wait(rooms(&gateway).list(request)).await?;
     let ids = reply.room_ids.into_iter().map(RoomId::try_from);
     let ids = ids.collect::<Result<_, _>>().map_err(Error::internal)?;
-    Ok(Json(RoomIds { ids }))
+    Ok(Json(RoomIds { ids }).into_response())
 }
 
 /// `GET /rooms/{RoomID}/members`
@@ -147,6 +158,18 @@ pub(super) async fn members(
         members: members.collect::<base::Result<_>>()?,
         more: page.more,
     }))
+}
+
+/// `PUT /rooms/{RoomID}/read`
+pub(super) async fn read(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    RoomPath(room_id): RoomPath,
+    Body(body): Body,
+) -> Answer<Json<ReadMarker>> {
+    let ReadRequest { id } = ReadRequest::parse(&body)?;
+    let id = reading::mark(&gateway, &caller.call, room_id, id).await?;
+    Ok(Json(ReadMarker { room_id, id }))
 }
 
 /// `GET /directory`

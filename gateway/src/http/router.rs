@@ -47,6 +47,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Gateway>)> {
         ("/rooms", get(rooms::list)),
         ("/room/{RoomID}", get(rooms::info)),
         ("/rooms/{RoomID}/members", get(rooms::members)),
+        ("/rooms/{RoomID}/read", put(rooms::read)),
         ("/directory", get(rooms::directory)),
         ("/rooms/{RoomID}/events", get(events::page)),
         (

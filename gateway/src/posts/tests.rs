@@ -12,8 +12,8 @@ use proto::message::messages_server::{Messages, MessagesServer};
 use proto::message::post_answer::Outcome;
 use proto::message::{
     AppendReply, AppendRequest, EventsReply, EventsRequest, FetchReply, FetchRequest, HeadsReply,
-    HeadsRequest, HistoryReply, HistoryRequest, PositionReply, PositionRequest, PostAnswer,
-    PostAnswers, PostBatch, Sent,
+    HeadsRequest, HistoryReply, HistoryRequest, MarkReadReply, MarkReadRequest, PositionReply,
+    PositionRequest, PostAnswer, PostAnswers, PostBatch, Sent, StandingsReply, StandingsRequest,
 };
 use runtime::config::{Environment, Secret, load};
 use runtime::{Channel, Lifecycle, Replicas, RequestId};
@@ -85,6 +85,14 @@ impl Messages for Slow {
     }
 
     async fn history(&self, _: Request<HistoryRequest>) -> Reply<HistoryReply> {
+        Err(Status::unimplemented("posts alone"))
+    }
+
+    async fn mark_read(&self, _: Request<MarkReadRequest>) -> Reply<MarkReadReply> {
+        Err(Status::unimplemented("posts alone"))
+    }
+
+    async fn standings(&self, _: Request<StandingsRequest>) -> Reply<StandingsReply> {
         Err(Status::unimplemented("posts alone"))
     }
 }

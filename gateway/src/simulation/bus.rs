@@ -55,6 +55,7 @@ impl SimBus {
             head: last.seq,
             epoch: last.epoch,
             events: if pointer { Vec::new() } else { events },
+            marks: Vec::new(),
         };
         let record = Record {
             key: record.room_id,

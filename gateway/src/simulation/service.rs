@@ -11,8 +11,9 @@ use proto::message::messages_server::Messages;
 use proto::message::post_answer::Outcome;
 use proto::message::{
     AppendReply, AppendRequest, Event, EventsReply, EventsRequest, FetchReply, FetchRequest, Head,
-    HeadsReply, HeadsRequest, HistoryReply, HistoryRequest, PositionReply, PositionRequest, Post,
-    PostAnswer, PostAnswers, PostBatch, Refusal, Sent,
+    HeadsReply, HeadsRequest, HistoryReply, HistoryRequest, MarkReadReply, MarkReadRequest,
+    PositionReply, PositionRequest, Post, PostAnswer, PostAnswers, PostBatch, Refusal, Sent,
+    StandingsReply, StandingsRequest,
 };
 use runtime::{Call, status};
 use tokio::sync::mpsc;
@@ -270,6 +271,14 @@ impl Messages for Replica {
     }
 
     async fn history(&self, _: Request<HistoryRequest>) -> Reply<HistoryReply> {
+        Err(Status::unimplemented("no HTTP here"))
+    }
+
+    async fn mark_read(&self, _: Request<MarkReadRequest>) -> Reply<MarkReadReply> {
+        Err(Status::unimplemented("nobody reads here"))
+    }
+
+    async fn standings(&self, _: Request<StandingsRequest>) -> Reply<StandingsReply> {
         Err(Status::unimplemented("no HTTP here"))
     }
 }

@@ -8,23 +8,24 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Code, Error, MessageText, Nonce, RoomId};
+use base::{Code, Error, MessageText, Nonce, RoomId, Seq};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use runtime::Call;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Message, Utf8Bytes};
-use wire::frame::{Command, Entered, Fault, Framed, HELLO, Hello, Left, Pong, ServerFrame};
+use wire::frame::{Command, Entered, Fault, Framed, HELLO, Hello, Left, Pong, Read, ServerFrame};
 
 use super::end::End;
 use super::entering::{Done, Way, Wish};
-use super::link::Outlet;
+use super::link::{Outlet, UnderWay};
 use super::queue::Next;
 use super::{Link, Who, Wire};
 use crate::Gateway;
 use crate::fanout::Frame;
 use crate::posts::Post;
+use crate::reading;
 use crate::sessions::Place;
 use crate::ws::link::Answer;
 use rooms::Membership;
@@ -52,7 +53,7 @@ const ROOMS: usize = 200;
 /// Something that takes a while, and during which nothing more is read.
 type Operation = Pin<Box<dyn Future<Output = Done> + Send>>;
 /// What a read of the socket brings; nothing, at its end.
-type Read = Option<Result<Message, SocketError>>;
+type Incoming = Option<Result<Message, SocketError>>;
 
 pub(super) struct Connection<W> {
     gateway: Gateway,
@@ -174,7 +175,7 @@ impl<W: Wire> Connection<W> {
     }
 
     /// Takes in what is there, up to a turn, before any of it is answered.
-    async fn read_turn(&mut self, first: Read) -> Result<(), End> {
+    async fn read_turn(&mut self, first: Incoming) -> Result<(), End> {
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(message) = next {
@@ -274,10 +275,40 @@ impl<W: Wire> Connection<W> {
         Ok(())
     }
 
+    /// Sends a read marker on its way. The room hears of it, this connection too; an answer
+    /// has who asked with a reference.
+    fn mark(&self, room: Option<RoomId>, id: Seq, reference: Option<String>) -> base::Result<()> {
+        let room = self.addressed(room)?;
+        self.gateway.limits.authenticated(self.who.uid)?;
+        let (gateway, call, uid) = (self.gateway.clone(), self.call(), self.who.uid);
+        let under_way = UnderWay::begin(&self.link);
+        self.gateway.lifecycle.tasks().spawn(async move {
+            match reading::mark(&gateway, &call, room, id).await {
+                Ok(_) if reference.is_none() => {}
+                Ok(id) => under_way.answer(&ServerFrame::Read(Read {
+                    room,
+                    uid,
+                    id,
+                    reference,
+                })),
+                Err(error) => {
+                    let fault = Fault::new(&error, reference);
+                    let fault = fault.of_request(call.request_id().as_str());
+                    under_way.answer(&ServerFrame::Error(fault));
+                }
+            }
+        });
+        Ok(())
+    }
+
     async fn command(&mut self, command: Command, reference: Option<String>) -> Result<(), End> {
         match command {
             // They were sent on their way.
             Command::Message { .. } => Ok(()),
+            Command::Read { room, id } => match self.mark(room, id, reference.clone()) {
+                Ok(()) => Ok(()),
+                Err(error) => self.refuse(&error, reference).await,
+            },
             Command::Enter {
                 room: Some(room),
                 after,

@@ -31,7 +31,7 @@ pub(crate) enum Ending {
 /// The near end of a connection's queue.
 pub(crate) struct Link {
     queue: Queue,
-    /// Posts without an answer.
+    /// Posts and read markers without an answer.
     under_way: AtomicUsize,
     /// It knows events beyond the original ones.
     every_kind: AtomicBool,
@@ -93,7 +93,7 @@ impl Link {
         self.every_kind.load(Ordering::Relaxed)
     }
 
-    /// Posts without an answer.
+    /// Posts and read markers without an answer.
     pub(crate) fn under_way(&self) -> usize {
         self.under_way.load(Ordering::Acquire)
     }
@@ -148,9 +148,30 @@ impl Drop for Outlet {
     }
 }
 
+/// A command whose answer is to come; the connection is told by its end.
+pub(crate) struct UnderWay(Arc<Link>);
+
+impl UnderWay {
+    pub(crate) fn begin(link: &Arc<Link>) -> Self {
+        link.under_way.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(link))
+    }
+
+    /// Answers; nothing is under way then.
+    pub(crate) fn answer(self, frame: &ServerFrame) {
+        self.0.offer(frame.to_json().into());
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Release);
+    }
+}
+
 /// A connection that waits for the answer to its post.
 pub(crate) struct Answer {
-    link: Arc<Link>,
+    under_way: UnderWay,
     room: RoomId,
     request_id: RequestId,
     reference: Option<String>,
@@ -163,9 +184,8 @@ impl Answer {
         request_id: RequestId,
         reference: Option<String>,
     ) -> Self {
-        link.under_way.fetch_add(1, Ordering::Relaxed);
         Self {
-            link: Arc::clone(link),
+            under_way: UnderWay::begin(link),
             room,
             request_id,
             reference,
@@ -188,7 +208,6 @@ impl Waiter for Answer {
                 ServerFrame::Error(fault.of_request(self.request_id.as_str()))
             }
         };
-        self.link.offer(frame.to_json().into());
-        self.link.under_way.fetch_sub(1, Ordering::Release);
+        self.under_way.answer(&frame);
     }
 }

@@ -28,6 +28,11 @@ pub const EVENTS_PAGE: u32 = 1_000;
 pub const EVENTS_PAGE_BYTES: usize = 256 * 1024;
 /// Events that a resume replays, most; a client further behind pages the rest.
 pub const REPLAY_EVENTS: u64 = 1_000;
+/// The newest events of a room, among which unread messages are counted and the last one is
+/// looked for.
+pub const COUNTED: u32 = 1_000;
+/// Rooms in one question for standings, most.
+pub const STANDINGS_ROOMS: usize = 200;
 /// Membership changes in one Append, most.
 pub const APPEND_CHANGES: usize = 500;
 /// Members of one page of a room's, most.

@@ -4,10 +4,11 @@ use base::{Code, Error, RoomId, Seq, limits};
 use proto::message::{
     Event as WireEvent, EventsReply, EventsRequest, FetchReply, FetchRequest, Head, HeadsReply,
     HeadsRequest, HistoryReply, HistoryRequest, Page, PositionReply, PositionRequest,
+    Standing as WireStanding, StandingsReply, StandingsRequest,
 };
 use runtime::Call;
 
-use crate::domain::{End, Event, HistoryFrom, ReadError};
+use crate::domain::{End, Event, HistoryFrom, ReadError, Standing};
 use crate::store::Store;
 
 pub(super) async fn position(
@@ -93,14 +94,7 @@ pub(super) async fn fetch(store: &dyn Store, request: &FetchRequest) -> base::Re
 }
 
 pub(super) async fn heads(store: &dyn Store, request: &HeadsRequest) -> base::Result<HeadsReply> {
-    if request.room_ids.len() > limits::HEADS_ROOMS {
-        return Err(Error::invalid("room_ids", "must be 10000 at most"));
-    }
-    let rooms: Vec<RoomId> = request
-        .room_ids
-        .iter()
-        .map(|&id| RoomId::try_from(id))
-        .collect::<Result<_, _>>()?;
+    let rooms = rooms(&request.room_ids, limits::HEADS_ROOMS)?;
     let heads = store.heads(&rooms).await?;
     let head = |end: End| Head {
         room_id: end.room.get(),
@@ -110,6 +104,37 @@ pub(super) async fn heads(store: &dyn Store, request: &HeadsRequest) -> base::Re
     Ok(HeadsReply {
         heads: heads.into_iter().map(head).collect(),
     })
+}
+
+pub(super) async fn standings(
+    store: &dyn Store,
+    call: &Call,
+    request: &StandingsRequest,
+) -> base::Result<StandingsReply> {
+    let rooms = rooms(&request.room_ids, limits::STANDINGS_ROOMS)?;
+    let standings = store.standings(call.acting()?, &rooms).await?;
+    let standing = |it: Standing| WireStanding {
+        room_id: it.room.get(),
+        head: it.position.head.get(),
+        epoch: it.position.epoch.0,
+        first: it.position.first.get(),
+        read: it.read.get(),
+        unread: it.unread,
+        last_message: it.last_message.map(WireEvent::from),
+    };
+    Ok(StandingsReply {
+        standings: standings.into_iter().map(standing).collect(),
+    })
+}
+
+fn rooms(ids: &[u64], most: usize) -> base::Result<Vec<RoomId>> {
+    if ids.len() > most {
+        return Err(Error::invalid(
+            "room_ids",
+            format!("must be {most} at most"),
+        ));
+    }
+    ids.iter().map(|&id| RoomId::try_from(id)).collect()
 }
 
 fn within(name: &str, value: u32, most: u32) -> base::Result<u32> {

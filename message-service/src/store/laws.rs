@@ -1,5 +1,7 @@
 //! The laws of the logs; both adapters pass them.
 
+mod markers;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
@@ -9,6 +11,14 @@ use base::{MessageText, Nonce, RoomId, Seq, Timestamp, Uid};
 
 use runtime::StoreError;
 use tokio::time::Instant;
+
+use markers::{
+    a_marker_begins_at_the_join_also_at_a_second_one, a_marker_never_moves_back,
+    beyond_the_newest_event_nobody_has_read, marks_of_several_are_moved_together,
+    of_many_marks_at_once_the_furthest_stays, only_members_have_a_marker,
+    what_is_unread_are_messages_of_others_after_the_marker,
+    what_is_unread_is_counted_among_the_newest_events,
+};
 
 use super::{Published, Store};
 use crate::domain::{Change, Entry, HistoryFrom, Outcome, Post, ReadError, Refusal, kind};
@@ -493,6 +503,14 @@ macro_rules! laws {
             concurrent_batches_give_one_gapless_log,
             nobody_writes_after_his_leave_however_they_race,
             a_call_given_up_at_any_moment_leaves_nothing_to_the_next,
+            a_marker_never_moves_back,
+            beyond_the_newest_event_nobody_has_read,
+            only_members_have_a_marker,
+            a_marker_begins_at_the_join_also_at_a_second_one,
+            marks_of_several_are_moved_together,
+            of_many_marks_at_once_the_furthest_stays,
+            what_is_unread_are_messages_of_others_after_the_marker,
+            what_is_unread_is_counted_among_the_newest_events,
         ]);
     };
 }

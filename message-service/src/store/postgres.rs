@@ -9,6 +9,7 @@
 //! Most batches are posts to rooms that this process wrote last: those are written on what
 //! it knows, by one statement that locks the head rows and compares them.
 
+mod markers;
 mod own;
 mod rows;
 mod write;
@@ -31,7 +32,10 @@ use write::{write, write_where_known};
 
 use super::known::{Known, ascending};
 use super::{Behind, Needs, Published, Store, check_time, halves, id};
-use crate::domain::{End, Entry, Event, HistoryFrom, Outcome, Page, Position, ReadError, kind};
+use crate::domain::{
+    End, Entry, Event, HistoryFrom, Mark, Marked, Outcome, Page, Position, ReadError, Standing,
+    kind,
+};
 use crate::sequencer::{Head, State, Written, sequence};
 
 /// The longest a statement may run: a frozen database must not freeze a writer.
@@ -265,6 +269,14 @@ impl Store for PostgresStore {
         };
         tx.commit().await.map_err(StoreError::from)?;
         Ok(events(rows, position.epoch)?)
+    }
+
+    async fn mark(&self, marks: &[Mark]) -> Result<Vec<Marked>, StoreError> {
+        markers::mark(&self.pool, marks).await
+    }
+
+    async fn standings(&self, uid: Uid, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {
+        markers::standings(&self.pool, uid, rooms).await
     }
 
     async fn begin_epoch(&self) -> Result<Epoch, StoreError> {

@@ -1,6 +1,8 @@
 //! The logs on SQLite: one writer, so a batch needs no row locks; whole columns go
 //! into one statement as JSON, because a statement costs more than its rows.
 
+mod markers;
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -15,7 +17,10 @@ use tokio::time::Instant;
 
 use super::known::{Known, ascending};
 use super::{Behind, Needs, Published, Store, check_time, halves, id};
-use crate::domain::{End, Entry, Event, HistoryFrom, Outcome, Page, Position, ReadError, kind};
+use crate::domain::{
+    End, Entry, Event, HistoryFrom, Mark, Marked, Outcome, Page, Position, ReadError, Standing,
+    kind,
+};
 use crate::sequencer::{Head, Plan, Row, State, Written, sequence};
 
 /// What SQLite says when a trigger refuses: `SQLITE_CONSTRAINT_TRIGGER`.
@@ -217,6 +222,14 @@ impl Store for SqliteStore {
         };
         tx.commit().await.map_err(StoreError::from)?;
         Ok(events(rows, position.epoch)?)
+    }
+
+    async fn mark(&self, marks: &[Mark]) -> Result<Vec<Marked>, StoreError> {
+        markers::mark(&self.database, marks).await
+    }
+
+    async fn standings(&self, uid: Uid, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {
+        markers::standings(&self.database, uid, rooms).await
     }
 
     async fn begin_epoch(&self) -> Result<Epoch, StoreError> {
@@ -499,22 +512,21 @@ async fn write_events(connection: &mut SqliteConnection, rows: &[Row]) -> Result
 
 async fn write(connection: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreError> {
     write_events(connection, &plan.rows).await?;
-    for (&(room, uid), &role) in &plan.members {
-        let statement = if role == 0 {
+    for (&(room, uid), member) in &plan.members {
+        let statement = if member.role == 0 {
             sqlx::query("DELETE FROM members WHERE room_id = ?1 AND uid = ?2")
         } else {
             sqlx::query(
-                "INSERT INTO members (room_id, uid, role)
-                 VALUES (?1, ?2, ?3)
-                 ON CONFLICT (room_id, uid) DO UPDATE SET role = excluded.role",
+                "INSERT INTO members (room_id, uid, role, read)
+                 VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (room_id, uid) DO UPDATE
+                 SET role = excluded.role, read = MAX(members.read, excluded.read)",
             )
         };
-        let statement = statement.bind(room.as_i64()).bind(uid.as_i64());
-        let statement = if role == 0 {
-            statement
-        } else {
-            statement.bind(role)
-        };
+        let mut statement = statement.bind(room.as_i64()).bind(uid.as_i64());
+        if member.role != 0 {
+            statement = statement.bind(member.role).bind(member.joined.as_i64());
+        }
         statement.execute(&mut *connection).await?;
     }
     if !plan.heads.is_empty() {

@@ -178,6 +178,7 @@ fn decode_record() -> Work {
         events: (1..=MANY).map(message).collect(),
         head: MANY,
         epoch: 1,
+        ..RoomRecord::default()
     };
     let bytes = record.encode_to_vec();
     Box::new(move || {

@@ -303,8 +303,25 @@ scenarios! {
         for bad in ["%00", "a%00b", &"x".repeat(21)] {
             names(ann.api(), Method::GET, &format!("/directory?Q={bad}"), "", "Q").await;
         }
+        for bad in ["2", "-1", "x", "", "true"] {
+            names(ann.api(), Method::GET, &format!("/rooms?Details={bad}"), "", "Details").await;
+        }
         for path in ["/rooms/0/members", "/rooms/x/members"] {
             names(ann.api(), Method::GET, path, "", "RoomID").await;
+        }
+    }
+
+    async fn what_was_read_is_an_event_that_there_is(world: World) {
+        let ann = world.user().await;
+        let path = format!("/rooms/{}/read", ann.room().await);
+        for bad in NO_IDS {
+            names(ann.api(), Method::PUT, &path, format!(r#"{{"ID":{bad}}}"#), "ID").await;
+        }
+        for body in ["{}", r#"{"ID":2}"#, r#"{"ID":9007199254740991}"#] {
+            names(ann.api(), Method::PUT, &path, body, "ID").await;
+        }
+        for path in ["/rooms/0/read", "/rooms/x/read"] {
+            names(ann.api(), Method::PUT, path, r#"{"ID":1}"#, "RoomID").await;
         }
     }
 }

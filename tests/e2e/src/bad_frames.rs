@@ -118,6 +118,21 @@ scenarios! {
         assert_eq!(sent.message_id.get(), 2);
     }
 
+    async fn what_was_read_is_an_event_of_a_room_that_one_is_in(world: World) {
+        let (mut feed, ann) = in_a_room(&world).await;
+        for bad in ["0", "-1", "1.0", "\"1\"", "true", "null", "[]", "2", "9007199254740991", "9007199254740992"] {
+            names(&mut feed, format!(r#"{{"Type":"read","ID":{bad}}}"#), "ID").await;
+        }
+        names(&mut feed, r#"{"Type":"read"}"#, "ID").await;
+        let other = ann.room().await;
+        names(&mut feed, json!({ "Type": "read", "RoomID": other, "ID": 1 }), "RoomID").await;
+        feed.send(r#"{"Type":"enter","RoomID":0}"#).await;
+        feed.socket.next().await.unwrap();
+        feed.send(r#"{"Type":"read","ID":1,"Ref":"r"}"#).await;
+        let fault = feed.fault().await;
+        assert_eq!((fault.code, fault.reference.as_deref()), (Code::InvalidArgument, Some("r")));
+    }
+
     async fn keys_match_in_any_case_and_of_duplicates_the_last_wins(world: World) {
         let (mut feed, _) = in_a_room(&world).await;
         feed.send(r#"{"tYPE":"enter","Type":"message","TEXT":7,"text":"a","Text":"b","Shoe":{"Size":[45]}}"#)

@@ -29,6 +29,7 @@ mod nonces;
 mod original;
 mod people;
 mod promises;
+mod reading;
 #[cfg(feature = "distributed")]
 mod resilience;
 mod restarts;

@@ -13,7 +13,8 @@ use base::{Epoch, RoomId, Seq, Timestamp, Uid};
 use bus::{Bus, Record};
 use message_service::Ports;
 use message_service::domain::{
-    End, Entry, Event, HistoryFrom, KindNumber, Outcome, Page, Position, ReadError,
+    End, Entry, Event, HistoryFrom, KindNumber, Mark, Marked, Outcome, Page, Position, ReadError,
+    Standing,
 };
 use message_service::store::{Behind, Published, Store};
 use prost::Message as _;
@@ -122,6 +123,7 @@ impl SparklingStore {
             head: event.seq.get(),
             epoch: event.epoch.0,
             events: vec![event.into()],
+            marks: Vec::new(),
         };
         let key = record.room_id;
         let payload = record.encode_to_vec().into();
@@ -191,6 +193,14 @@ impl Store for SparklingStore {
         limit: u32,
     ) -> Result<Vec<Event>, ReadError> {
         self.this.history(room, reader, from, limit).await
+    }
+
+    async fn mark(&self, marks: &[Mark]) -> Result<Vec<Marked>, StoreError> {
+        self.this.mark(marks).await
+    }
+
+    async fn standings(&self, uid: Uid, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {
+        self.this.standings(uid, rooms).await
     }
 
     async fn begin_epoch(&self) -> Result<Epoch, StoreError> {

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::json::Fields;
 
-const NAMES: [&str; 8] = Command::KEYS;
+const NAMES: [&str; 9] = Command::KEYS;
 const TYPE: usize = 0;
 const ROOM_ID: usize = 1;
 const TEXT: usize = 2;
@@ -15,6 +15,7 @@ const AFTER: usize = 4;
 const EPOCH: usize = 5;
 const REF: usize = 6;
 const VERSION: usize = 7;
+const ID: usize = 8;
 
 /// What a client asks of its connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,13 @@ pub enum Command {
         /// What makes it safe to repeat.
         nonce: Option<Nonce>,
     },
+    /// Say how far one has read.
+    Read {
+        /// The room; `None` (absent or 0 on the wire): the current room.
+        room: Option<RoomId>,
+        /// The newest event that was read.
+        id: Seq,
+    },
     /// Ask for a pong.
     Ping,
     /// Say which version of the protocol the client speaks, from 1.
@@ -62,8 +70,8 @@ pub enum Command {
 
 impl Command {
     /// Every key that a command may have.
-    pub const KEYS: [&str; 8] = [
-        "Type", "RoomID", "Text", "Nonce", "After", "Epoch", "Ref", "Version",
+    pub const KEYS: [&str; 9] = [
+        "Type", "RoomID", "Text", "Nonce", "After", "Epoch", "Ref", "Version", "ID",
     ];
 }
 
@@ -119,7 +127,7 @@ impl From<Command> for Framed {
     }
 }
 
-fn reference(fields: &mut Fields<'_, 8>) -> base::Result<Option<String>> {
+fn reference(fields: &mut Fields<'_, 9>) -> base::Result<Option<String>> {
     let Some(text) = fields.optional_string(REF)? else {
         return Ok(None);
     };
@@ -132,7 +140,7 @@ fn reference(fields: &mut Fields<'_, 8>) -> base::Result<Option<String>> {
     Ok(Some(text.into_owned()))
 }
 
-fn command(fields: &mut Fields<'_, 8>) -> base::Result<Command> {
+fn command(fields: &mut Fields<'_, 9>) -> base::Result<Command> {
     match &*fields.string(TYPE)? {
         "message" => Ok(Command::Message {
             room: fields.optional_id(ROOM_ID)?,
@@ -156,6 +164,13 @@ fn command(fields: &mut Fields<'_, 8>) -> base::Result<Command> {
         "unsubscribe" => Ok(Command::Unsubscribe {
             room: fields.id(ROOM_ID)?,
         }),
+        "read" => {
+            let id = fields.optional_integer(ID, 1, MAX_ID)?;
+            Ok(Command::Read {
+                room: fields.optional_id(ROOM_ID)?,
+                id: Seq(id.ok_or_else(|| fields.missing(ID))?),
+            })
+        }
         "ping" => Ok(Command::Ping),
         "hello" => {
             let version = fields.optional_integer(VERSION, 1, u64::from(u32::MAX))?;
@@ -168,18 +183,18 @@ fn command(fields: &mut Fields<'_, 8>) -> base::Result<Command> {
     }
 }
 
-fn nonce(fields: &mut Fields<'_, 8>) -> base::Result<Option<Nonce>> {
+fn nonce(fields: &mut Fields<'_, 9>) -> base::Result<Option<Nonce>> {
     fields
         .optional_string(NONCE)?
         .map(|text| Nonce::parse("Nonce", &text))
         .transpose()
 }
 
-fn after(fields: &Fields<'_, 8>) -> base::Result<Option<Seq>> {
+fn after(fields: &Fields<'_, 9>) -> base::Result<Option<Seq>> {
     Ok(fields.optional_integer(AFTER, 0, MAX_ID)?.map(Seq))
 }
 
-fn epoch(fields: &Fields<'_, 8>) -> base::Result<Option<Epoch>> {
+fn epoch(fields: &Fields<'_, 9>) -> base::Result<Option<Epoch>> {
     Ok(fields.optional_integer(EPOCH, 0, MAX_ID)?.map(Epoch))
 }
 
@@ -208,6 +223,11 @@ impl Serialize for Framed {
                 entry(&mut map, "RoomID", room.as_ref())?;
                 map.serialize_entry("Text", text.as_str())?;
                 entry(&mut map, "Nonce", nonce.as_ref().map(Nonce::as_str))?;
+            }
+            Command::Read { room, id } => {
+                map.serialize_entry("Type", "read")?;
+                entry(&mut map, "RoomID", room.as_ref())?;
+                map.serialize_entry("ID", id)?;
             }
             Command::Ping => map.serialize_entry("Type", "ping")?,
             Command::Hello { version } => {
@@ -301,6 +321,8 @@ mod tests {
                 "Nonce",
             ),
             (r#"{"Ref":"r","Type":"hello","Version":0}"#, "Version"),
+            (r#"{"Ref":"r","Type":"read","RoomID":1}"#, "ID"),
+            (r#"{"Ref":"r","Type":"read","ID":0}"#, "ID"),
         ] {
             let refused = Framed::parse(frame).unwrap_err();
             assert!(

@@ -1,7 +1,7 @@
 //! Frames from the server. The SDK reads them, the gateway writes them (events by
 //! `encode_event`, which writes the same).
 
-use base::{Code, Epoch, Error, RoomId, Seq, Timestamp};
+use base::{Code, Epoch, Error, RoomId, Seq, Timestamp, Uid};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, EventKind};
@@ -24,6 +24,8 @@ pub enum ServerFrame {
     Pong(Pong),
     /// The answer to a `hello` that carried a reference.
     Hello(Hello),
+    /// Somebody has read up to an event; nothing durable.
+    Read(Read),
     /// Something durable happened in a room.
     #[serde(untagged)]
     Event(Event),
@@ -53,6 +55,7 @@ impl ServerFrame {
             "error" => serde_json::from_str(frame).map(Self::Error),
             "pong" => serde_json::from_str(frame).map(Self::Pong),
             "hello" => serde_json::from_str(frame).map(Self::Hello),
+            "read" => serde_json::from_str(frame).map(Self::Read),
             kind if EventKind::of(kind).is_some() => serde_json::from_str(frame).map(Self::Event),
             _ => serde_json::from_str(frame).map(Self::Other),
         }
@@ -200,6 +203,23 @@ pub struct Hello {
     pub reference: Option<String>,
 }
 
+/// `read`: how far a member of a room has read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Read {
+    /// The room.
+    #[serde(rename = "RoomID")]
+    pub room: RoomId,
+    /// The member.
+    #[serde(rename = "UID")]
+    pub uid: Uid,
+    /// The newest event that he has read.
+    #[serde(rename = "ID")]
+    pub id: Seq,
+    /// The command's reference, on the answer to one.
+    #[serde(rename = "Ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde asks for this signature"
@@ -313,6 +333,16 @@ mod tests {
             r#"{"Type":"error","Error":"Text: is required","Code":"invalid_argument","Retryable":false}"#,
         );
         round_trip(&ServerFrame::Pong(Pong::default()), r#"{"Type":"pong"}"#);
+        let read = Read {
+            room,
+            uid,
+            id: Seq(57),
+            reference: None,
+        };
+        round_trip(
+            &ServerFrame::Read(read),
+            r#"{"Type":"read","RoomID":1,"UID":2,"ID":57}"#,
+        );
     }
 
     #[test]

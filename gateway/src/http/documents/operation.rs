@@ -12,7 +12,7 @@ use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::{Array, Object, Schema, Type};
+use utoipa::openapi::schema::{AnyOf, Array, Object, Schema, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Ref, RefOr, Required, Response, ResponseBuilder};
 use wire::{PROBLEM_JSON, Problem};
@@ -182,6 +182,22 @@ impl Route {
         self.learn::<T>();
         let schema = Ref::from_schema_name(T::name());
         self.answers_as(status, when, JSON, content(schema, example))
+    }
+
+    /// Answers with a body of one of two types.
+    pub(super) fn answers_either<A: ToSchema, B: ToSchema>(
+        mut self,
+        status: StatusCode,
+        when: &str,
+        example: Value,
+    ) -> Self {
+        self.learn::<A>();
+        self.learn::<B>();
+        let mut either = AnyOf::new();
+        either.items = [A::name(), B::name()]
+            .map(|name| Ref::from_schema_name(name).into())
+            .into();
+        self.answers_as(status, when, JSON, content(Schema::AnyOf(either), example))
     }
 
     /// Answers with an array.

@@ -9,11 +9,12 @@ use utoipa::openapi::schema::{Object, Type};
 use wire::event::{Event, EventsPage};
 use wire::request::{
     ChangeNameRequest, ChangePasswordRequest, CreateRoomRequest, InviteRequest, JoinRequest,
-    KickRequest, LeaveRequest, LoginRequest, PostMessageRequest, RefreshRequest, RegisterRequest,
+    KickRequest, LeaveRequest, LoginRequest, PostMessageRequest, ReadRequest, RefreshRequest,
+    RegisterRequest,
 };
 use wire::response::{
-    Directory, Entry, LoggedIn, MemberPage, Posted, Profile, Registered, Room, RoomCreated,
-    RoomIds, SessionList, Status, Ticket, UserList,
+    Directory, Entry, LoggedIn, MemberPage, Posted, Profile, ReadMarker, Registered, Room,
+    RoomCreated, RoomIds, RoomList, SessionList, Status, Ticket, UserList,
 };
 
 use super::operation::{Route, content, number, string};
@@ -170,7 +171,13 @@ fn rooms() -> Vec<Route> {
         Route::new((Get, "/rooms"), "rooms", "See one's rooms")
             .authenticated()
             .served()
-            .answers::<RoomIds>(StatusCode::OK, "The caller's rooms.", json!({ "IDs": [1, 2] })),
+            .about("With `Details` also what they are and how the caller stands in them; then a room that he is about to enter or to leave may be missing.")
+            .query("Details", (0, 1), "1: with details. Absent: without.")
+            .answers_either::<RoomIds, RoomList>(StatusCode::OK, "The caller's rooms; `Rooms` with `Details`.", json!({ "IDs": [1], "Rooms": [{
+                "RoomID": 1, "Name": "lobby", "Kind": "room", "IsPrivate": false, "Role": "member",
+                "Unread": 2, "LastRead": 39, "Head": 41, "Epoch": 1, "First": 1,
+                "LastMessage": { "ID": 41, "RoomID": 1, "UID": 2, "Type": "message", "Text": "hello", "Timestamp": WHEN },
+            }] })),
         Route::new((Get, "/room/{RoomID}"), "room", "See a room")
             .perhaps_authenticated()
             .served()
@@ -234,6 +241,14 @@ fn messages() -> Vec<Route> {
             .refuses(Code::PermissionDenied, "not a member of the room")
             .refuses(Code::NotFound, "no such room")
             .refuses(Code::NonceReused, "the nonce was used for another message"),
+        Route::new((Put, "/rooms/{RoomID}/read"), "read", "Say how far one has read")
+            .authenticated()
+            .served()
+            .about("Moves the caller's read marker, and never back. The room hears of a move as a `read` frame; so do the caller's other devices.")
+            .takes::<ReadRequest>(json!({ "ID": 41 }))
+            .answers::<ReadMarker>(StatusCode::OK, "Where the marker is now.", json!({ "RoomID": 1, "ID": 41 }))
+            .refuses(Code::PermissionDenied, "not a member of the room")
+            .refuses(Code::NotFound, "no such room"),
         Route::new((Get, "/rooms/{RoomID}/events"), "events", "Page through a room's log")
             .authenticated()
             .served()

@@ -202,29 +202,32 @@ pub(super) async fn write(connection: &mut PgConnection, plan: &Plan) -> Result<
 }
 
 async fn write_members(connection: &mut PgConnection, plan: &Plan) -> Result<(), StoreError> {
-    let pick = |gone: bool| -> (Vec<i64>, Vec<i64>, Vec<i16>) {
-        let mut columns = (Vec::new(), Vec::new(), Vec::new());
-        for (&(room, uid), &role) in &plan.members {
-            if (role == 0) == gone {
+    let pick = |gone: bool| -> (Vec<i64>, Vec<i64>, Vec<i16>, Vec<i64>) {
+        let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (&(room, uid), member) in &plan.members {
+            if (member.role == 0) == gone {
                 columns.0.push(room.as_i64());
                 columns.1.push(uid.as_i64());
-                columns.2.push(small(role));
+                columns.2.push(small(member.role));
+                columns.3.push(member.joined.as_i64());
             }
         }
         columns
     };
-    let (rooms, uids, roles) = pick(false);
+    let (rooms, uids, roles, joined) = pick(false);
     sqlx::query(
-        "INSERT INTO members (room_id, uid, role)
-         SELECT * FROM unnest($1::BIGINT[], $2::BIGINT[], $3::SMALLINT[])
-         ON CONFLICT (room_id, uid) DO UPDATE SET role = EXCLUDED.role",
+        "INSERT INTO members (room_id, uid, role, read)
+         SELECT * FROM unnest($1::BIGINT[], $2::BIGINT[], $3::SMALLINT[], $4::BIGINT[])
+         ON CONFLICT (room_id, uid) DO UPDATE
+         SET role = EXCLUDED.role, read = GREATEST(members.read, EXCLUDED.read)",
     )
     .bind(&rooms)
     .bind(&uids)
     .bind(&roles)
+    .bind(&joined)
     .execute(&mut *connection)
     .await?;
-    let (rooms, uids, _) = pick(true);
+    let (rooms, uids, _, _) = pick(true);
     sqlx::query(
         "DELETE FROM members
          USING unnest($1::BIGINT[], $2::BIGINT[]) AS gone (room_id, uid)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use client::wire::frame::{Entered, Event, EventKind, Fault, Sent, ServerFrame};
+use client::wire::frame::{Entered, Event, EventKind, Fault, Read, Sent, ServerFrame};
 use client::wire::{Seq, Uid};
 use client::{Error, Socket};
 
@@ -93,6 +93,18 @@ impl Feed {
             (EventKind::Leave, uid, "")
         );
         event
+    }
+
+    /// The next frame, which has to be somebody's read marker at event `id`, and the answer
+    /// to nothing.
+    pub(crate) async fn sees_read(&mut self, uid: Uid, id: Seq) -> Read {
+        match self.socket.next().await.unwrap() {
+            ServerFrame::Read(read) => {
+                assert_eq!((read.uid, read.id, &read.reference), (uid, id, &None));
+                read
+            }
+            other => panic!("a read marker expected, got {other:?}"),
+        }
     }
 
     /// The texts of the next `count` messages.

@@ -107,6 +107,14 @@ impl User {
         Feed::new(socket, entered)
     }
 
+    /// A connection to one of the two gateways that has entered `room` and gets every kind
+    /// of event.
+    pub(crate) async fn enter_for_all_at(&self, gateway: usize, room: RoomId) -> Feed {
+        let mut feed = self.enter_at(gateway, room).await;
+        feed.socket.hello().await.unwrap();
+        feed
+    }
+
     /// Says `text` in `room` on a connection of its own.
     pub(crate) async fn say(&self, room: RoomId, text: &str) -> Sent {
         let mut feed = self.enter(room).await;

@@ -266,6 +266,7 @@ impl Line {
             ServerFrame::Unsubscribe(_)
             | ServerFrame::Pong(_)
             | ServerFrame::Hello(_)
+            | ServerFrame::Read(_)
             | ServerFrame::Other(_) => {}
         }
         Heard::Quiet

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base::{Code, Epoch, MAX_ID, MessageText, Nonce, RoomId, Seq, Timestamp, Uid, limits};
 use serde_json::{Value, json};
 use wire::frame::{
-    Command, Entered, Event, EventKind, Fault, Framed, Hello, Left, Pong, Sent, ServerFrame,
+    Command, Entered, Event, EventKind, Fault, Framed, Hello, Left, Pong, Read, Sent, ServerFrame,
 };
 
 use super::super::ASYNCAPI;
@@ -66,6 +66,16 @@ fn commands() -> BTreeMap<String, Keys> {
                 nonce,
             },
         ),
+        (
+            Command::Read {
+                room: None,
+                id: Seq(1),
+            },
+            Command::Read {
+                room: Some(room),
+                id: Seq(1),
+            },
+        ),
         (Command::Ping, Command::Ping),
         (Command::Hello { version: 1 }, Command::Hello { version: 2 }),
     ];
@@ -76,6 +86,7 @@ fn commands() -> BTreeMap<String, Keys> {
             | Command::Subscribe { .. }
             | Command::Unsubscribe { .. }
             | Command::Message { .. }
+            | Command::Read { .. }
             | Command::Ping
             | Command::Hello { .. } => {}
         }
@@ -119,6 +130,12 @@ fn answers() -> BTreeMap<String, Keys> {
         timestamp,
         reference,
     };
+    let read = |reference| Read {
+        room,
+        uid: Uid::new(1).unwrap(),
+        id: Seq(1),
+        reference,
+    };
     let pairs = [
         (
             ServerFrame::Enter(Entered::default()),
@@ -141,6 +158,10 @@ fn answers() -> BTreeMap<String, Keys> {
         (
             ServerFrame::Sent(sent(None)),
             ServerFrame::Sent(sent(reference.clone())),
+        ),
+        (
+            ServerFrame::Read(read(None)),
+            ServerFrame::Read(read(reference.clone())),
         ),
         (
             ServerFrame::Error(Fault {
@@ -173,6 +194,7 @@ fn answers() -> BTreeMap<String, Keys> {
             | ServerFrame::Subscribe(_)
             | ServerFrame::Unsubscribe(_)
             | ServerFrame::Sent(_)
+            | ServerFrame::Read(_)
             | ServerFrame::Error(_)
             | ServerFrame::Pong(_)
             | ServerFrame::Hello(_) => {}
@@ -180,12 +202,14 @@ fn answers() -> BTreeMap<String, Keys> {
             ServerFrame::Event(_) | ServerFrame::Other(_) => unreachable!(),
         }
     }
-    let described = |(least, most): (ServerFrame, ServerFrame)| {
-        let least = json_of(&least.to_json());
-        let name = least["Type"].as_str().unwrap().to_owned();
-        (name, (keys(&least), keys(&json_of(&most.to_json()))))
-    };
-    pairs.into_iter().map(described).collect()
+    pairs.into_iter().map(answer).collect()
+}
+
+/// An answer's name and keys.
+fn answer((least, most): (ServerFrame, ServerFrame)) -> (String, Keys) {
+    let least = json_of(&least.to_json());
+    let name = least["Type"].as_str().unwrap().to_owned();
+    (name, (keys(&least), keys(&json_of(&most.to_json()))))
 }
 
 /// The keys of all kinds of events together.
