@@ -10,8 +10,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use wire::event::EventsPage;
 use wire::response::{
-    Directory, Entry, Listed, LoggedIn, MemberPage, Posted, Profile, ReadMarker, Registered, Room,
-    RoomCreated, RoomDetails, RoomIds, RoomList, Session, SessionList, Status, Ticket, UserList,
+    Directory, Entry, Invitation, Invited, Joined, Listed, LoggedIn, MemberPage, Posted, Profile,
+    ReadMarker, Registered, Room, RoomCreated, RoomDetails, RoomIds, RoomList, Session,
+    SessionList, Status, Ticket, UserList,
 };
 use wire::{Epoch, RoomId, Seq, SessionId, Uid};
 
@@ -319,6 +320,51 @@ impl Api {
             .await
     }
 
+    /// `POST /rooms/{RoomID}/invites`: a code by which `max_uses` (`None`: any number) may
+    /// become members, for `valid_for` (1 s to a year; `None`: a week).
+    ///
+    /// # Errors
+    /// `permission_denied` when the caller may not invite, `not_found`, `conflict` when the
+    /// room has 100 already, `invalid_argument`.
+    pub async fn make_invitation(
+        &self,
+        room: RoomId,
+        max_uses: Option<u32>,
+        valid_for: Option<Duration>,
+    ) -> Result<Invitation> {
+        let seconds = valid_for.map(|valid_for| valid_for.as_secs());
+        let body = json!({ "MaxUses": max_uses, "ExpiresIn": seconds });
+        let path = format!("/rooms/{room}/invites");
+        self.call(Method::POST, &path, Some(body)).await
+    }
+
+    /// `GET /invites/{Code}`: where a code leads.
+    ///
+    /// # Errors
+    /// `not_found` when it is not good, or no more.
+    pub async fn invitation(&self, code: &str) -> Result<Invited> {
+        self.call(Method::GET, &invite(code), None).await
+    }
+
+    /// `PUT /invites/{Code}`: makes the caller a member of the room that a code leads to.
+    ///
+    /// # Errors
+    /// `not_found` when it is not good, or no more; `conflict` when already a member.
+    pub async fn accept_invitation(&self, code: &str) -> Result<RoomId> {
+        let answer: Joined = self.call(Method::PUT, &invite(code), None).await?;
+        Ok(answer.room_id)
+    }
+
+    /// `DELETE /invites/{Code}`: makes a code good no more.
+    ///
+    /// # Errors
+    /// `permission_denied` when the caller may not invite; `not_found` when it is not good,
+    /// or no more.
+    pub async fn withdraw_invitation(&self, code: &str) -> Result<()> {
+        let _: Status = self.call(Method::DELETE, &invite(code), None).await?;
+        Ok(())
+    }
+
     /// `PUT /leave`
     ///
     /// # Errors
@@ -561,6 +607,12 @@ fn address(base: &str) -> Result<(&str, String)> {
         (Some(scheme), Some(_)) => Ok((base, scheme.to_owned())),
         _ => Err(usage(base, &"must have a scheme and a host")),
     }
+}
+
+/// The path of an invitation.
+fn invite(code: &str) -> String {
+    let code: String = form_urlencoded::byte_serialize(code.as_bytes()).collect();
+    format!("/invites/{code}")
 }
 
 /// A path with one more text in its query.

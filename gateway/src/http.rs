@@ -9,6 +9,7 @@ mod caller;
 mod documents;
 mod events;
 mod health;
+mod invites;
 mod lingering;
 mod messages;
 mod observe;

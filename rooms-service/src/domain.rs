@@ -141,6 +141,43 @@ pub struct Change {
     pub role: Option<Role>,
 }
 
+/// What is kept of an invitation's code: its SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodeHash(pub [u8; 32]);
+
+/// An invitation that someone makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewInvitation {
+    /// What it is found by.
+    pub code: CodeHash,
+    /// Where it leads.
+    pub room: RoomId,
+    /// Who makes it.
+    pub by: Uid,
+    /// Until when it is good.
+    pub expires_at: Timestamp,
+    /// How many may come in by it; `None`: any number.
+    pub uses: Option<u32>,
+}
+
+/// An invitation as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// Where it leads.
+    pub room: Room,
+    /// Until when it is good.
+    pub expires_at: Timestamp,
+    /// How many may still come in by it; `None`: any number.
+    pub uses_left: Option<u32>,
+}
+
+impl Invitation {
+    /// Whether somebody may come in by it.
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        self.expires_at > now && self.uses_left != Some(0)
+    }
+}
+
 /// A membership change that someone asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
@@ -155,6 +192,13 @@ pub enum Wish {
         by: Uid,
         /// Whom.
         uid: Uid,
+    },
+    /// `uid` joins by an invitation.
+    Accept {
+        /// Who joins.
+        uid: Uid,
+        /// By which.
+        code: CodeHash,
     },
     /// `uid` leaves.
     Leave {
@@ -176,6 +220,7 @@ impl Wish {
         match self {
             Self::Join { uid }
             | Self::Invite { uid, .. }
+            | Self::Accept { uid, .. }
             | Self::Leave { uid }
             | Self::Kick { uid, .. } => uid,
         }
@@ -184,7 +229,7 @@ impl Wish {
     /// Whose doing it is.
     pub const fn actor(self) -> Uid {
         match self {
-            Self::Join { uid } | Self::Leave { uid } => uid,
+            Self::Join { uid } | Self::Accept { uid, .. } | Self::Leave { uid } => uid,
             Self::Invite { by, .. } | Self::Kick { by, .. } => by,
         }
     }
@@ -192,7 +237,7 @@ impl Wish {
     /// What it does when it is granted.
     pub const fn kind(self) -> ChangeKind {
         match self {
-            Self::Join { .. } | Self::Invite { .. } => ChangeKind::Join,
+            Self::Join { .. } | Self::Invite { .. } | Self::Accept { .. } => ChangeKind::Join,
             Self::Leave { .. } | Self::Kick { .. } => ChangeKind::Leave,
         }
     }
@@ -201,8 +246,8 @@ impl Wish {
 /// What is so when a wish is decided, all read under the room's lock.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
-    /// Whether one has to be invited.
-    pub is_private: bool,
+    /// Whether the subject may come in by himself: anybody may, or his code is good.
+    pub is_open: bool,
     /// The role of who acts.
     pub actor: Option<Role>,
     /// The role of whom it is about.
@@ -233,6 +278,12 @@ pub enum Refusal {
     /// Nobody joins it by himself.
     #[error("the room is private")]
     Private,
+    /// The code is none that is good.
+    #[error("no such invitation, or it is good no more")]
+    NoInvitation,
+    /// The room has as many as it may have.
+    #[error("a room has 100 invitations at once, most")]
+    TooMany,
     /// The subject is in the room.
     #[error("already a member")]
     Already,
@@ -261,10 +312,14 @@ pub fn decide(wish: Wish, facts: &Facts) -> Result<Decision, Refusal> {
     let unfinished = mine.map(|change| Decision::Unfinished(change.no));
     match wish {
         Wish::Invite { .. } if facts.actor != Some(Role::Owner) => Err(Refusal::NotOwner),
-        Wish::Join { .. } | Wish::Invite { .. } if facts.subject.is_some() => {
+        // Who came in by the last use finds his own change before he finds it used up.
+        Wish::Accept { .. } if !facts.is_open => unfinished.ok_or(Refusal::NoInvitation),
+        Wish::Join { .. } | Wish::Invite { .. } | Wish::Accept { .. }
+            if facts.subject.is_some() =>
+        {
             unfinished.ok_or(Refusal::Already)
         }
-        Wish::Join { .. } if facts.is_private => Err(Refusal::Private),
+        Wish::Join { .. } if !facts.is_open => Err(Refusal::Private),
         Wish::Kick { .. } if !may_kick(facts.actor, facts.subject) => Err(Refusal::NotAbove),
         Wish::Kick { .. } | Wish::Leave { .. } if facts.subject.is_none() => {
             unfinished.ok_or(Refusal::NotMember)
@@ -275,8 +330,12 @@ pub fn decide(wish: Wish, facts: &Facts) -> Result<Decision, Refusal> {
         Wish::Leave { .. } | Wish::Kick { .. } => Ok(Decision::Take(None)),
         // Who made a room and was the last to leave it comes back as its owner: nobody
         // else could ever invite.
-        Wish::Join { .. } if facts.heir => Ok(Decision::Take(Some(Role::Owner))),
-        Wish::Join { .. } | Wish::Invite { .. } => Ok(Decision::Take(Some(Role::Member))),
+        Wish::Join { .. } | Wish::Accept { .. } if facts.heir => {
+            Ok(Decision::Take(Some(Role::Owner)))
+        }
+        Wish::Join { .. } | Wish::Invite { .. } | Wish::Accept { .. } => {
+            Ok(Decision::Take(Some(Role::Member)))
+        }
     }
 }
 
@@ -298,7 +357,7 @@ mod tests {
 
     fn facts(actor: Option<Role>, subject: Option<Role>) -> Facts {
         Facts {
-            is_private: false,
+            is_open: true,
             actor,
             subject,
             others: true,
@@ -320,7 +379,7 @@ mod tests {
     #[test]
     fn a_private_room_is_entered_by_invitation_alone() {
         let private = |facts| Facts {
-            is_private: true,
+            is_open: false,
             ..facts
         };
         let (join, invite) = (Wish::Join { uid: BOB }, Wish::Invite { by: ANN, uid: BOB });
@@ -337,6 +396,53 @@ mod tests {
                 Err(Refusal::NotOwner)
             );
         }
+    }
+
+    #[test]
+    fn an_invitation_lets_in_who_is_not_in_yet() {
+        let accept = Wish::Accept {
+            uid: BOB,
+            code: CodeHash([7; 32]),
+        };
+        let member = Decision::Take(Some(Role::Member));
+        assert_eq!(decide(accept, &facts(None, None)), Ok(member));
+        let inside = Some(Role::Member);
+        assert_eq!(
+            decide(accept, &facts(inside, inside)),
+            Err(Refusal::Already)
+        );
+        for subject in [None, inside] {
+            let mut uninvited = facts(subject, subject);
+            uninvited.is_open = false;
+            assert_eq!(decide(accept, &uninvited), Err(Refusal::NoInvitation));
+        }
+        // His own, by the last use.
+        let mut unfinished = facts(inside, inside);
+        unfinished.is_open = false;
+        unfinished.pending = Some(pending(ChangeKind::Join, BOB));
+        let found = Decision::Unfinished(ChangeNo::new(7).unwrap());
+        assert_eq!(decide(accept, &unfinished), Ok(found));
+    }
+
+    #[test]
+    fn an_invitation_is_good_up_to_its_end_and_its_last_use() {
+        let at = Timestamp::from_micros;
+        let invitation = |uses_left| Invitation {
+            room: Room {
+                id: RoomId::new(1).unwrap(),
+                kind: Kind::Room,
+                name: None,
+                creator: ANN,
+                is_private: true,
+                created_at: at(0),
+            },
+            expires_at: at(10),
+            uses_left,
+        };
+        assert!(invitation(None).is_good(at(9)));
+        assert!(invitation(Some(1)).is_good(at(9)));
+        assert!(!invitation(Some(0)).is_good(at(9)));
+        assert!(!invitation(None).is_good(at(10)));
     }
 
     #[test]

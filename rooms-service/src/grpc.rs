@@ -3,10 +3,12 @@
 use base::{Error, RoomId, RoomName, Uid, limits};
 use proto::rooms::rooms_server::Rooms;
 use proto::rooms::{
-    CreateReply, CreateRequest, DirectoryReply, DirectoryRequest, InfoRequest, InviteReply,
-    InviteRequest, JoinReply, JoinRequest, KickReply, KickRequest, LeaveReply, LeaveRequest,
-    ListReply, ListRequest, Member, MembersReply, MembersRequest, MembershipReply,
-    MembershipRequest, Mine, MineReply, MineRequest,
+    AcceptInvitationReply, AcceptInvitationRequest, CreateReply, CreateRequest, DirectoryReply,
+    DirectoryRequest, FindInvitationRequest, InfoRequest, InviteReply, InviteRequest, JoinReply,
+    JoinRequest, KickReply, KickRequest, LeaveReply, LeaveRequest, ListReply, ListRequest,
+    MakeInvitationReply, MakeInvitationRequest, Member, MembersReply, MembersRequest,
+    MembershipReply, MembershipRequest, Mine, MineReply, MineRequest, WithdrawInvitationReply,
+    WithdrawInvitationRequest,
 };
 use runtime::{Call, status};
 use tonic::{Request, Response, Status};
@@ -104,7 +106,7 @@ impl Rooms for Grpc {
         } = request.into_inner();
         let page = async {
             let room = RoomId::try_from(room_id)?;
-            let limit = within(limit, limits::MEMBERS_PAGE)?;
+            let limit = within("Limit", limit, (1, limits::MEMBERS_PAGE))?;
             let page = self.0.members(&call, room, Uid::new(after), limit);
             let (members, more) = page.await?;
             let members = members.into_iter().map(member).collect();
@@ -119,12 +121,48 @@ impl Rooms for Grpc {
     ) -> Result<Response<DirectoryReply>, Status> {
         let DirectoryRequest { prefix, limit } = request.into_inner();
         let found = async {
-            let limit = within(limit, limits::DIRECTORY_PAGE)?;
+            let limit = within("Limit", limit, (1, limits::DIRECTORY_PAGE))?;
             let rooms = self.0.directory(&prefix, limit).await?;
             let rooms = rooms.into_iter().map(listed).collect();
             Ok(DirectoryReply { rooms })
         };
         answer(found.await)
+    }
+
+    async fn make_invitation(
+        &self,
+        request: Request<MakeInvitationRequest>,
+    ) -> Result<Response<MakeInvitationReply>, Status> {
+        let call = Call::of(&request);
+        answer(self.make(&call, request.get_ref()).await)
+    }
+
+    async fn find_invitation(
+        &self,
+        request: Request<FindInvitationRequest>,
+    ) -> Result<Response<proto::rooms::Room>, Status> {
+        let room = self.0.invited(&request.get_ref().code).await;
+        answer(room.map(translate))
+    }
+
+    async fn accept_invitation(
+        &self,
+        request: Request<AcceptInvitationRequest>,
+    ) -> Result<Response<AcceptInvitationReply>, Status> {
+        let call = Call::of(&request);
+        let room = self.0.accept(&call, &request.get_ref().code).await;
+        answer(room.map(|room| AcceptInvitationReply {
+            room_id: room.get(),
+        }))
+    }
+
+    async fn withdraw_invitation(
+        &self,
+        request: Request<WithdrawInvitationRequest>,
+    ) -> Result<Response<WithdrawInvitationReply>, Status> {
+        let call = Call::of(&request);
+        let withdrawn = self.0.withdraw(&call, &request.get_ref().code).await;
+        answer(withdrawn.map(|()| WithdrawInvitationReply {}))
     }
 
     async fn info(
@@ -172,6 +210,28 @@ fn translate(room: Room) -> proto::rooms::Room {
     }
 }
 
+impl Grpc {
+    async fn make(
+        &self,
+        call: &Call,
+        asked: &MakeInvitationRequest,
+    ) -> base::Result<MakeInvitationReply> {
+        let room = RoomId::try_from(asked.room_id)?;
+        let uses = asked.max_uses;
+        let uses = uses.map(|uses| within("MaxUses", uses, limits::INVITATION_USES));
+        let seconds = asked.expires_in.unwrap_or(limits::INVITATION_SECONDS_USUAL);
+        let seconds = within("ExpiresIn", seconds, limits::INVITATION_SECONDS)?;
+        let made = self
+            .0
+            .make_invitation(call, room, uses.transpose()?, seconds);
+        let (code, expires_at) = made.await?;
+        Ok(MakeInvitationReply {
+            code,
+            expires_at: expires_at.micros(),
+        })
+    }
+}
+
 fn mine((room, role): (Room, Role)) -> Mine {
     Mine {
         room: Some(translate(room)),
@@ -194,11 +254,11 @@ fn listed(room: Listed) -> proto::rooms::Listed {
     }
 }
 
-fn within(limit: u32, most: u32) -> base::Result<u32> {
-    if (1..=most).contains(&limit) {
-        Ok(limit)
+fn within(name: &str, value: u32, (least, most): (u32, u32)) -> base::Result<u32> {
+    if (least..=most).contains(&value) {
+        Ok(value)
     } else {
-        Err(Error::invalid("Limit", format!("must be 1 to {most}")))
+        Err(Error::invalid(name, format!("must be {least} to {most}")))
     }
 }
 

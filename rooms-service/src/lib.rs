@@ -8,6 +8,7 @@ pub mod domain;
 pub mod log;
 pub mod store;
 
+mod code;
 mod config;
 mod grpc;
 mod relay;
@@ -20,7 +21,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use base::{Clock, OsEntropy, SystemClock};
+use base::{Clock, Entropy, OsEntropy, SystemClock};
 use cache::Cache;
 use proto::rooms::rooms_server::RoomsServer;
 use runtime::{Lifecycle, Replicas};
@@ -43,6 +44,8 @@ pub struct Ports {
     pub log: Arc<dyn Log>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Where the codes of invitations come from.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 impl Ports {
@@ -53,6 +56,7 @@ impl Ports {
             cache,
             log: Arc::new(MessageService::new(messages)),
             clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
         }
     }
 

@@ -6,17 +6,22 @@
 
 use std::sync::Arc;
 
-use base::{ChangeNo, Clock, Code, Error, RoomId, RoomName, Timestamp, Uid};
+use base::{ChangeNo, Clock, Code, Entropy, Error, RoomId, RoomName, Timestamp, Uid};
 use runtime::{Call, Lifecycle, StoreError};
 use tokio::sync::OwnedMutexGuard;
 use tracing::Instrument;
 
-use crate::Ports;
-use crate::domain::{Change, Listed, NewRoom, Refusal, Role, Room, Wish};
+use crate::domain::{
+    Change, CodeHash, Invitation, Listed, NewInvitation, NewRoom, Refusal, Role, Room, Wish,
+};
 use crate::log::{AppendError, Log};
 use crate::store::{ChangeError, CreateError, Store};
 use crate::turns::Turns;
 use crate::views::Views;
+use crate::{Ports, code};
+
+/// Microseconds.
+const SECOND: i64 = 1_000_000;
 
 /// The service; cheap to clone.
 #[derive(Clone)]
@@ -27,6 +32,7 @@ struct Inner {
     views: Views,
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
     /// Who tells a room's log of its changes.
     telling: Turns<RoomId>,
     /// Whose membership of which room, or whose next room, is being changed.
@@ -41,6 +47,7 @@ impl Service {
             store: ports.store,
             log: ports.log,
             clock: ports.clock,
+            entropy: ports.entropy,
             telling: Turns::default(),
             changing: Turns::default(),
             lifecycle,
@@ -80,6 +87,59 @@ impl Service {
     pub(crate) async fn invite(&self, call: &Call, room: RoomId, uid: Uid) -> base::Result<()> {
         let by = call.acting()?;
         self.change(call, room, Wish::Invite { by, uid }).await
+    }
+
+    /// Makes an invitation into a room, by the acting user's right, for so many `uses` and
+    /// `seconds`: its code, and until when it is good.
+    pub(crate) async fn make_invitation(
+        &self,
+        call: &Call,
+        room: RoomId,
+        uses: Option<u32>,
+        seconds: u32,
+    ) -> base::Result<(String, Timestamp)> {
+        let (code, now) = (code::new(&*self.0.entropy)?, self.0.clock.now());
+        let invitation = NewInvitation {
+            code: code::hash(&code),
+            room,
+            by: call.acting()?,
+            expires_at: Timestamp::from_micros(now.micros() + i64::from(seconds) * SECOND),
+            uses,
+        };
+        self.0.store.make_invitation(&invitation, now).await?;
+        Ok((code, invitation.expires_at))
+    }
+
+    /// The room that a code leads into.
+    pub(crate) async fn invited(&self, code: &str) -> base::Result<Room> {
+        Ok(self.invitation(code::hash(code)).await?.room)
+    }
+
+    /// Makes the acting user a member of the room that a code leads into.
+    pub(crate) async fn accept(&self, call: &Call, code: &str) -> base::Result<RoomId> {
+        let (uid, code) = (call.acting()?, code::hash(code));
+        let kept = self.0.store.invitation(code).await?;
+        let room = kept.ok_or(Refusal::NoInvitation)?.room.id;
+        self.change(call, room, Wish::Accept { uid, code }).await?;
+        Ok(room)
+    }
+
+    /// Makes a code good no more, by the acting user's right.
+    pub(crate) async fn withdraw(&self, call: &Call, code: &str) -> base::Result<()> {
+        let (by, code) = (call.acting()?, code::hash(code));
+        let room = self.invitation(code).await?.room.id;
+        let withdraw = self
+            .0
+            .store
+            .withdraw_invitation(room, code, by, self.0.clock.now());
+        Ok(withdraw.await?)
+    }
+
+    /// An invitation that is good.
+    async fn invitation(&self, code: CodeHash) -> base::Result<Invitation> {
+        let kept = self.0.store.invitation(code).await?;
+        let good = kept.filter(|invitation| invitation.is_good(self.0.clock.now()));
+        Ok(good.ok_or(Refusal::NoInvitation)?)
     }
 
     /// Ends the acting user's membership.
@@ -298,9 +358,11 @@ fn first_no() -> base::Result<ChangeNo> {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let code = match refusal {
-            Refusal::NoRoom => Code::NotFound,
+            Refusal::NoRoom | Refusal::NoInvitation => Code::NotFound,
             Refusal::Private | Refusal::NotOwner | Refusal::NotAbove => Code::PermissionDenied,
-            Refusal::Already | Refusal::NotMember | Refusal::OwnerStays => Code::Conflict,
+            Refusal::Already | Refusal::NotMember | Refusal::OwnerStays | Refusal::TooMany => {
+                Code::Conflict
+            }
         };
         Self::new(code, refusal.to_string())
     }

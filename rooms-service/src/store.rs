@@ -4,6 +4,8 @@
 //! Invariant: a room's changes are numbered 1, 2, 3 … in the order in which they
 //! were committed, for each takes its number under the room's lock.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod invitations;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
@@ -18,7 +20,9 @@ use async_trait::async_trait;
 use base::{ChangeNo, RoomId, Timestamp, Uid};
 use runtime::StoreError;
 
-use crate::domain::{Change, Listed, NewRoom, Refusal, Role, Room, Wish};
+use crate::domain::{
+    Change, CodeHash, Invitation, Listed, NewInvitation, NewRoom, Refusal, Role, Room, Wish,
+};
 
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
@@ -65,6 +69,26 @@ pub trait Store: Send + Sync {
     /// Public rooms whose keys ([`base::RoomName::key`]) begin with `prefix`, by key, `limit`
     /// at most.
     async fn directory(&self, prefix: &str, limit: u32) -> Result<Vec<Listed>, StoreError>;
+
+    /// Writes an invitation down, by its maker's right, and drops such of the room's as are
+    /// good no more.
+    async fn make_invitation(
+        &self,
+        invitation: &NewInvitation,
+        now: Timestamp,
+    ) -> Result<(), ChangeError>;
+
+    /// The invitation of a code, good or not, while it is kept.
+    async fn invitation(&self, code: CodeHash) -> Result<Option<Invitation>, StoreError>;
+
+    /// Drops an invitation into a room that is good, by the right of `by`.
+    async fn withdraw_invitation(
+        &self,
+        room: RoomId,
+        code: CodeHash,
+        by: Uid,
+        now: Timestamp,
+    ) -> Result<(), ChangeError>;
 
     /// The room's pending changes, oldest first, at most as many as one Append
     /// takes ([`base::limits::APPEND_CHANGES`]).
@@ -117,7 +141,7 @@ mod rows {
     use runtime::StoreError;
 
     use super::{ChangeError, CreateError};
-    use crate::domain::{Change, ChangeKind, Kind, Listed, Role, Room};
+    use crate::domain::{Change, ChangeKind, Invitation, Kind, Listed, Role, Room};
 
     /// The columns of a room, in the order of [`room`].
     pub(super) type RoomRow = (i64, i16, Option<String>, i64, bool, i64);
@@ -156,6 +180,27 @@ mod rows {
             id: id.try_into().map_err(odd)?,
             name: RoomName::parse("name", &name).map_err(odd)?,
             members: members.try_into().map_err(odd)?,
+        })
+    }
+
+    /// Served by the primary keys.
+    pub(super) const INVITATION: &str =
+        "SELECT rooms.room_id, rooms.kind, rooms.name, rooms.creator_uid, rooms.is_private,
+                rooms.created_at, invitations.expires_at, invitations.uses_left
+         FROM invitations
+         JOIN rooms ON rooms.room_id = invitations.room_id
+         WHERE invitations.code_hash = $1";
+
+    /// The columns of [`INVITATION`].
+    pub(super) type InvitationRow = (i64, i16, Option<String>, i64, bool, i64, i64, Option<i64>);
+
+    pub(super) fn invitation(row: InvitationRow) -> Result<Invitation, StoreError> {
+        let (id, kind, name, creator, is_private, created_at, expires_at, uses_left) = row;
+        let uses_left = uses_left.map(u32::try_from).transpose();
+        Ok(Invitation {
+            room: room((id, kind, name, creator, is_private, created_at))?,
+            expires_at: Timestamp::from_micros(expires_at),
+            uses_left: uses_left.map_err(odd)?,
         })
     }
 

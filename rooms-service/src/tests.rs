@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Code, ManualClock, Timestamp, Uid};
+use base::{Code, ManualClock, OsEntropy, Timestamp, Uid};
 use proto::rooms::rooms_client::RoomsClient;
 use proto::rooms::{
     CreateRequest, InfoRequest, InviteRequest, JoinRequest, LeaveRequest, ListRequest,
@@ -33,6 +33,7 @@ async fn world() -> World {
         cache: Arc::new(cache::Memory::new()),
         log: log.clone(),
         clock: clock.clone(),
+        entropy: Arc::new(OsEntropy),
     };
     let quick = ("PARLEY_ROOMS__RELAY__PERIOD".into(), "10ms".into());
     let config = load::<Config>(None, &Environment::from([quick])).unwrap();

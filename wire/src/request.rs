@@ -565,6 +565,39 @@ impl ReadRequest {
     }
 }
 
+/// `POST /rooms/{RoomID}/invites`. The body need not be there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "schema",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "PascalCase")
+)]
+pub struct InvitationRequest {
+    /// How many may come in by it, 1–1,000,000. Absent: any number.
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 1_000_000))]
+    pub max_uses: Option<u32>,
+    /// For how many seconds it is good, 1–31,536,000 (a year). Absent: a week's.
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 31_536_000))]
+    pub expires_in: Option<u32>,
+}
+
+impl InvitationRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let ranges = [limits::INVITATION_USES, limits::INVITATION_SECONDS];
+        let ranges = ranges.map(|(least, most)| (u64::from(least), u64::from(most)));
+        let numbers = numbers(&["MaxUses", "ExpiresIn"], ranges, None, body)?;
+        let [max_uses, expires_in] = numbers.map(|it| it.and_then(|it| u32::try_from(it).ok()));
+        Ok(Self {
+            max_uses,
+            expires_in,
+        })
+    }
+}
+
 /// The texts of a query; of those named twice the last counts.
 fn texts<'q, const N: usize>(
     names: &[&str; N],

@@ -74,6 +74,8 @@ impl Status {
     pub const JOINED: Self = Self::of("joined");
     /// The answer of `PUT /invite`.
     pub const INVITED: Self = Self::of("invited");
+    /// The answer of `DELETE /invites/{Code}`.
+    pub const WITHDRAWN: Self = Self::of("withdrawn");
     /// The answer of `PUT /kick`.
     pub const KICKED: Self = Self::of("kicked");
     /// The answer of `PUT /leave`.
@@ -296,6 +298,58 @@ pub struct ReadMarker {
     /// Where the caller's marker is now: it never moves back.
     #[serde(rename = "ID")]
     pub id: Seq,
+}
+
+/// `POST /rooms/{RoomID}/invites` → 201. It does not print its code.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Invitation {
+    /// What lets somebody in, for `PUT /invites/{Code}`.
+    pub code: String,
+    /// Until when.
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for Invitation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Invitation")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `PUT /invites/{Code}` → 200
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Joined {
+    /// What has happened, as [`Status`] says it.
+    pub status: std::borrow::Cow<'static, str>,
+    /// The room.
+    #[serde(rename = "RoomID")]
+    pub room_id: RoomId,
+}
+
+impl Joined {
+    /// A join of this room.
+    pub fn of(room_id: RoomId) -> Self {
+        Self {
+            status: Status::JOINED.status,
+            room_id,
+        }
+    }
+}
+
+/// `GET /invites/{Code}` → 200
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Invited {
+    /// The room that it leads into.
+    #[serde(rename = "RoomID")]
+    pub room_id: RoomId,
+    /// What it is called.
+    pub name: String,
 }
 
 /// `GET /room/{RoomID}` → 200

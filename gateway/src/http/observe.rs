@@ -26,6 +26,9 @@ use crate::Gateway;
 /// The header that carries a request's id, both ways.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Where codes of invitations stand in a path, and how such a path is shown.
+const INVITES: &[u8] = b"/invites/";
+const INVITES_SHOWN: &str = "/invites/{Code}";
 /// Characters of a path that the log keeps.
 const PATH_CHARS: usize = 200;
 
@@ -65,7 +68,7 @@ pub(super) async fn observe(
         "http",
         request_id = id.as_str(),
         method = request.method().as_str(),
-        path = shortened(request.uri().path()),
+        path = shown(request.uri().path()),
         uid = tracing::field::Empty,
     );
     let work = async move {
@@ -142,10 +145,39 @@ fn secure(response: &mut Response) {
     }
 }
 
+/// A path as logs may have it: what is behind `/invites/` lets people in.
+fn shown(path: &str) -> &str {
+    let mut parts = path.as_bytes().windows(INVITES.len());
+    if parts.any(|part| part.eq_ignore_ascii_case(INVITES)) {
+        INVITES_SHOWN
+    } else {
+        shortened(path)
+    }
+}
+
 fn shortened(path: &str) -> &str {
     let end = path
         .char_indices()
         .nth(PATH_CHARS)
         .map_or(path.len(), |(at, _)| at);
     &path[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_is_in_a_path_that_is_shown() {
+        for path in [
+            "/invites/c0de",
+            "/INVITES/c0de",
+            "//invites/c0de/",
+            "/x/invites/c0de",
+        ] {
+            assert_eq!(shown(path), "/invites/{Code}");
+        }
+        assert_eq!(shown("/rooms/1/invites"), "/rooms/1/invites");
+        assert_eq!(shown(&"/x".repeat(200)).len(), PATH_CHARS);
+    }
 }

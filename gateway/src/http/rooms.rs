@@ -214,7 +214,8 @@ pub(super) async fn info(
     }))
 }
 
-fn rooms(gateway: &Gateway) -> RoomsClient<Channel> {
+/// rooms-service.
+pub(super) fn rooms(gateway: &Gateway) -> RoomsClient<Channel> {
     RoomsClient::new(gateway.ports.rooms.clone())
 }
 

@@ -13,7 +13,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::messages::IDEMPOTENCY_KEY;
 use super::observe::{X_REQUEST_ID, observe};
 use super::problem::{Failure, RATE_LIMIT, RATE_LIMIT_POLICY};
-use super::{accounts, documents, events, health, messages, rooms, sessions, upgrade};
+use super::{accounts, documents, events, health, invites, messages, rooms, sessions, upgrade};
 use crate::Gateway;
 use crate::config::Cors;
 
@@ -49,6 +49,13 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Gateway>)> {
         ("/rooms/{RoomID}/members", get(rooms::members)),
         ("/rooms/{RoomID}/read", put(rooms::read)),
         ("/directory", get(rooms::directory)),
+        ("/rooms/{RoomID}/invites", post(invites::make)),
+        (
+            "/invites/{Code}",
+            get(invites::find)
+                .put(invites::accept)
+                .delete(invites::withdraw),
+        ),
         ("/rooms/{RoomID}/events", get(events::page)),
         (
             "/messages/{RoomID}",
@@ -126,6 +133,9 @@ fn cors(config: &Cors) -> CorsLayer {
 /// The room that a path names.
 pub(super) struct RoomPath(pub(super) RoomId);
 
+/// The code that a path has; it is a secret.
+pub(super) struct CodePath(pub(super) String);
+
 /// The user that a path names.
 pub(super) struct UserPath(pub(super) Uid);
 
@@ -137,6 +147,14 @@ impl FromRequestParts<Gateway> for SessionPath {
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
         Ok(Self(wire::session_id(&segment(parts, gateway).await)?))
+    }
+}
+
+impl FromRequestParts<Gateway> for CodePath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
+        Ok(Self(segment(parts, gateway).await))
     }
 }
 
@@ -156,7 +174,7 @@ impl FromRequestParts<Gateway> for UserPath {
     }
 }
 
-/// The one variable segment of a path; empty, and so no id, when it is not UTF-8.
+/// The one variable segment of a path; empty, and so no id or code, when it is not UTF-8.
 async fn segment(parts: &mut Parts, gateway: &Gateway) -> String {
     let path = Path::<String>::from_request_parts(parts, gateway).await;
     path.map(|Path(segment)| segment).unwrap_or_default()

@@ -39,6 +39,14 @@ pub const APPEND_CHANGES: usize = 500;
 pub const MEMBERS_PAGE: u32 = 100;
 /// Rooms of one page of the directory, most.
 pub const DIRECTORY_PAGE: u32 = 50;
+/// How many may come in by one invitation, least and most.
+pub const INVITATION_USES: (u32, u32) = (1, 1_000_000);
+/// Seconds that an invitation may be good for, least and most: a year.
+pub const INVITATION_SECONDS: (u32, u32) = (1, 31_536_000);
+/// How many it is good for where nobody said: a week's.
+pub const INVITATION_SECONDS_USUAL: u32 = 604_800;
+/// Invitations that are good for one room at once, most.
+pub const INVITATIONS: u32 = 100;
 /// Users whose profiles are asked for at once, most.
 pub const PROFILES: usize = 100;
 /// Rooms in one question for heads, most.

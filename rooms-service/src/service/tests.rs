@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base::{ChangeNo, Code, ManualClock, RoomId, RoomName, Timestamp, Uid};
+use base::{ChangeNo, Code, ManualClock, OsEntropy, RoomId, RoomName, Timestamp, Uid};
 use bytes::Bytes;
 use cache::{Cache, Hold, Lease, Lookup};
 use runtime::{Call, Lifecycle, RequestId};
@@ -107,6 +107,7 @@ impl World {
             cache: cache.clone(),
             log: log.clone(),
             clock: clock.clone(),
+            entropy: Arc::new(OsEntropy),
         };
         Self {
             service: Service::new(ports, Lifecycle::new()),
@@ -125,6 +126,7 @@ impl World {
             cache,
             log: self.log.clone(),
             clock: self.clock.clone(),
+            entropy: Arc::new(OsEntropy),
         }
     }
 

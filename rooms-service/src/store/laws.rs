@@ -1,11 +1,20 @@
 //! The laws of the store. `laws!` makes a test of each, on every adapter.
 
+mod invitations;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{ChangeNo, RoomId, RoomName, Timestamp, Uid};
 use tokio::task::JoinSet;
+
+use invitations::{
+    a_room_has_so_many_invitations_at_once, an_invitation_lets_in_as_many_as_it_says,
+    of_two_who_want_the_last_use_one_gets_it, only_the_owner_makes_invitations_and_withdraws_them,
+    what_a_code_leads_to_is_as_it_was_made, what_is_good_no_more_lets_nobody_in,
+    who_came_in_by_the_last_use_finds_his_own_change, who_is_in_takes_no_use,
+};
 
 use super::{ChangeError, CreateError, Store};
 use crate::domain::{Change, ChangeKind, Kind, NewRoom, Refusal, Role, Room, Wish};
@@ -383,6 +392,14 @@ laws![
     members_are_read_in_pages,
     the_directory_has_public_rooms_by_how_their_names_begin,
     the_directory_counts_members,
+    what_a_code_leads_to_is_as_it_was_made,
+    an_invitation_lets_in_as_many_as_it_says,
+    who_is_in_takes_no_use,
+    who_came_in_by_the_last_use_finds_his_own_change,
+    what_is_good_no_more_lets_nobody_in,
+    of_two_who_want_the_last_use_one_gets_it,
+    only_the_owner_makes_invitations_and_withdraws_them,
+    a_room_has_so_many_invitations_at_once,
 ];
 
 #[cfg(feature = "servers")]

@@ -12,10 +12,12 @@ use runtime::{Lifecycle, StoreError, config};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnection;
 
+use super::invitations::invitations;
 use super::steps::steps;
 use super::{ChangeError, CreateError, Store, rows};
 use crate::domain::{
-    Change, ChangeKind, Decision, Facts, Kind, Listed, NewRoom, Refusal, Role, Room, Wish, decide,
+    Change, ChangeKind, CodeHash, Decision, Facts, Invitation, Kind, Listed, NewInvitation,
+    NewRoom, Refusal, Role, Room, Wish, decide,
 };
 
 /// The longest that one statement may run.
@@ -103,18 +105,8 @@ impl Store for PostgresStore {
         now: Timestamp,
     ) -> Result<ChangeNo, ChangeError> {
         let mut tx = self.pool.begin().await?;
-        // Served by the primary key.
-        let locked: Option<(bool, i64)> = sqlx::query_as(
-            "SELECT is_private, change_no
-             FROM rooms
-             WHERE room_id = $1
-             FOR UPDATE",
-        )
-        .bind(room.as_i64())
-        .fetch_optional(&mut *tx)
-        .await?;
-        let (is_private, newest) = locked.ok_or(Refusal::NoRoom)?;
-        let facts = facts(&mut tx, room, wish, is_private).await?;
+        let (is_private, newest) = lock(&mut tx, room).await?;
+        let facts = facts(&mut tx, room, wish, is_private, now).await?;
         let role = match decide(wish, &facts)? {
             Decision::Unfinished(no) => return Ok(no),
             Decision::Take(role) => role,
@@ -138,6 +130,9 @@ impl Store for PostgresStore {
             role,
         };
         record(&mut tx, room, change, now).await?;
+        if let Wish::Accept { code, .. } = wish {
+            take_use(&mut tx, code).await?;
+        }
         tx.commit().await?;
         Ok(no)
     }
@@ -243,6 +238,42 @@ impl Store for PostgresStore {
         found.into_iter().map(rows::listed).collect()
     }
 
+    async fn make_invitation(
+        &self,
+        invitation: &NewInvitation,
+        now: Timestamp,
+    ) -> Result<(), ChangeError> {
+        let mut tx = self.pool.begin().await?;
+        lock(&mut tx, invitation.room).await?;
+        owner_only(&mut tx, invitation.room, invitation.by).await?;
+        write_invitation(&mut tx, invitation, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn invitation(&self, code: CodeHash) -> Result<Option<Invitation>, StoreError> {
+        let found: Option<rows::InvitationRow> = sqlx::query_as(rows::INVITATION)
+            .bind(&code.0[..])
+            .fetch_optional(&self.pool)
+            .await?;
+        found.map(rows::invitation).transpose()
+    }
+
+    async fn withdraw_invitation(
+        &self,
+        room: RoomId,
+        code: CodeHash,
+        by: Uid,
+        now: Timestamp,
+    ) -> Result<(), ChangeError> {
+        let mut tx = self.pool.begin().await?;
+        lock(&mut tx, room).await?;
+        owner_only(&mut tx, room, by).await?;
+        drop_invitation(&mut tx, room, code, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     async fn pending(&self, room: RoomId) -> Result<Vec<Change>, StoreError> {
         // Served by changes_pending.
         let found: Vec<rows::ChangeRow> = sqlx::query_as(
@@ -315,4 +346,20 @@ impl Store for PostgresStore {
     }
 }
 
+/// Locks a room: whether it is private, and its newest change.
+async fn lock(tx: &mut PgConnection, room: RoomId) -> Result<(bool, i64), ChangeError> {
+    // Served by the primary key.
+    let found: Option<(bool, i64)> = sqlx::query_as(
+        "SELECT is_private, change_no
+         FROM rooms
+         WHERE room_id = $1
+         FOR UPDATE",
+    )
+    .bind(room.as_i64())
+    .fetch_optional(tx)
+    .await?;
+    Ok(found.ok_or(Refusal::NoRoom)?)
+}
+
 steps!(PgConnection);
+invitations!(PgConnection);

@@ -44,6 +44,7 @@ macro_rules! steps {
             room: RoomId,
             wish: Wish,
             is_private: bool,
+            now: Timestamp,
         ) -> Result<Facts, ChangeError> {
             // Served by the primary key.
             let (actor, subject, others, heir): (Option<i16>, Option<i16>, bool, bool) = sqlx::query_as(
@@ -69,10 +70,14 @@ macro_rules! steps {
             )
             .bind(room.as_i64())
             .bind(wish.subject().as_i64())
-            .fetch_optional(tx)
+            .fetch_optional(&mut *tx)
             .await?;
+            let is_open = match wish {
+                Wish::Accept { code, .. } => is_good(tx, room, code, now).await?,
+                _ => !is_private,
+            };
             Ok(Facts {
-                is_private,
+                is_open,
                 actor: actor.map(rows::role).transpose()?,
                 subject: subject.map(rows::role).transpose()?,
                 others,

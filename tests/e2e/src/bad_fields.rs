@@ -324,4 +324,22 @@ scenarios! {
             names(ann.api(), Method::PUT, path, r#"{"ID":1}"#, "RoomID").await;
         }
     }
+
+    async fn an_invitation_says_how_many_and_how_long_in_numbers(world: World) {
+        let ann = world.user().await;
+        let path = format!("/rooms/{}/invites", ann.room().await);
+        for (field, most) in [("MaxUses", 1_000_000), ("ExpiresIn", 31_536_000)] {
+            for bad in NO_IDS.into_iter().filter(|bad| *bad != "null") {
+                names(ann.api(), Method::POST, &path, format!(r#"{{"{field}":{bad}}}"#), field).await;
+            }
+            let more = format!(r#"{{"{field}":{}}}"#, most + 1);
+            names(ann.api(), Method::POST, &path, more, field).await;
+        }
+        let most = json!({ "MaxUses": 1_000_000, "ExpiresIn": 31_536_000 }).to_string();
+        let made = ann.api().raw(Method::POST, &path, HeaderMap::new(), most).await.unwrap();
+        assert_eq!(made.status, 201);
+        for path in ["/rooms/0/invites", "/rooms/x/invites"] {
+            names(ann.api(), Method::POST, path, "{}", "RoomID").await;
+        }
+    }
 }

@@ -21,6 +21,7 @@ mod conventions;
 mod directory;
 mod documents;
 mod full_disk;
+mod invitations;
 mod kicks;
 mod limits;
 mod membership;

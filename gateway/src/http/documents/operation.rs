@@ -65,9 +65,13 @@ impl Route {
             let parameter = ParameterBuilder::new()
                 .name(name)
                 .parameter_in(ParameterIn::Path)
-                .required(Required::True)
-                .schema(Some(number(1, MAX_ID)));
-            route.with(parameter).may(Code::InvalidArgument)
+                .required(Required::True);
+            if name.ends_with("ID") {
+                let parameter = parameter.schema(Some(number(1, MAX_ID)));
+                route.with(parameter).may(Code::InvalidArgument)
+            } else {
+                route.with(parameter.schema(Some(string())))
+            }
         })
     }
 
@@ -119,8 +123,15 @@ impl Route {
         self.body(schema.into(), example, Required::True)
     }
 
-    /// Takes a body, which need not be there.
-    pub(super) fn may_take(self, schema: Object, example: Value) -> Self {
+    /// Takes a body of a type, which need not be there.
+    pub(super) fn may_take<T: ToSchema>(mut self, example: Value) -> Self {
+        self.learn::<T>();
+        let schema = Ref::from_schema_name(T::name());
+        self.body(schema.into(), example, Required::False)
+    }
+
+    /// Takes a body that is like this, which need not be there.
+    pub(super) fn may_take_any(self, schema: Object, example: Value) -> Self {
         self.body(schema.into(), example, Required::False)
     }
 

@@ -1,25 +1,30 @@
 //! What each route is for, takes, answers and refuses, in the words of its clients. The
 //! router's table beside it has the same routes; a test compares the two.
 
-use base::{Code, MAX_ID, limits};
+use base::{Code, MAX_ID, RoomId, limits};
 use http::StatusCode;
 use serde_json::json;
 use utoipa::openapi::path::HttpMethod::{Delete, Get, Post, Put};
 use utoipa::openapi::schema::{Object, Type};
 use wire::event::{Event, EventsPage};
 use wire::request::{
-    ChangeNameRequest, ChangePasswordRequest, CreateRoomRequest, InviteRequest, JoinRequest,
-    KickRequest, LeaveRequest, LoginRequest, PostMessageRequest, ReadRequest, RefreshRequest,
-    RegisterRequest,
+    ChangeNameRequest, ChangePasswordRequest, CreateRoomRequest, InvitationRequest, InviteRequest,
+    JoinRequest, KickRequest, LeaveRequest, LoginRequest, PostMessageRequest, ReadRequest,
+    RefreshRequest, RegisterRequest,
 };
 use wire::response::{
-    Directory, Entry, LoggedIn, MemberPage, Posted, Profile, ReadMarker, Registered, Room,
-    RoomCreated, RoomIds, RoomList, SessionList, Status, Ticket, UserList,
+    Directory, Entry, Invitation, Invited, Joined, LoggedIn, MemberPage, Posted, Profile,
+    ReadMarker, Registered, Room, RoomCreated, RoomIds, RoomList, SessionList, Status, Ticket,
+    UserList,
 };
 
 use super::operation::{Route, content, number, string};
 
 const WHEN: &str = "2026-01-02T03:04:05.678901Z";
+const CODE: &str = "q83vEjRWeJCrze8SNFZ4kA";
+const ROOM: RoomId = RoomId::new(1).unwrap();
+/// Why a code leads nowhere: no reason is told from another.
+const GOOD_NO_MORE: &str = "no such invitation, or it is used up, expired or withdrawn";
 
 /// Every route, by the part of the document it is in.
 pub(super) fn all() -> Vec<Route> {
@@ -27,6 +32,7 @@ pub(super) fn all() -> Vec<Route> {
         ("Accounts", accounts()),
         ("Sessions", sessions()),
         ("Rooms", rooms()),
+        ("Rooms", invitations()),
         ("Messages", messages()),
         ("Live", live()),
         ("Operation", operation()),
@@ -206,6 +212,38 @@ fn rooms() -> Vec<Route> {
     ]
 }
 
+fn invitations() -> Vec<Route> {
+    vec![
+        Route::new((Post, "/rooms/{RoomID}/invites"), "makeInvitation", "Invite whoever has a code")
+            .authenticated()
+            .served()
+            .about(format!("The answer has the code, and nothing else ever does. A room has {} that are good at once, most.", limits::INVITATIONS))
+            .may_take::<InvitationRequest>(json!({ "MaxUses": 1, "ExpiresIn": 3600 }))
+            .answers::<Invitation>(StatusCode::CREATED, "Made.", json!({ "Code": CODE, "ExpiresAt": WHEN }))
+            .refuses(Code::PermissionDenied, "only the creator invites")
+            .refuses(Code::NotFound, "no such room")
+            .refuses(Code::Conflict, "the room has as many as it may have"),
+        Route::new((Get, "/invites/{Code}"), "invitation", "See where a code leads")
+            .authenticated()
+            .served()
+            .answers::<Invited>(StatusCode::OK, "The room.", json!({ "RoomID": 1, "Name": "lobby" }))
+            .refuses(Code::NotFound, GOOD_NO_MORE),
+        Route::new((Put, "/invites/{Code}"), "acceptInvitation", "Become a member by a code")
+            .authenticated()
+            .served()
+            .about("Also of a private room. A use is taken by who becomes a member, and by nobody else.")
+            .answers::<Joined>(StatusCode::OK, "Joined.", json!(Joined::of(ROOM)))
+            .refuses(Code::NotFound, GOOD_NO_MORE)
+            .refuses(Code::Conflict, "already a member"),
+        Route::new((Delete, "/invites/{Code}"), "withdrawInvitation", "Make a code good no more")
+            .authenticated()
+            .served()
+            .answers::<Status>(StatusCode::OK, "Withdrawn.", json!(Status::WITHDRAWN))
+            .refuses(Code::PermissionDenied, "only the creator invites")
+            .refuses(Code::NotFound, GOOD_NO_MORE),
+    ]
+}
+
 fn messages() -> Vec<Route> {
     let place = (0, MAX_ID);
     let pivot = (1, MAX_ID);
@@ -225,7 +263,7 @@ fn messages() -> Vec<Route> {
             .query("After", place, "Forwards from the first after this ID, oldest first.")
             .query("Around", pivot, "Half of the page up to this ID, half after it, newest first.")
             .query("Limit", page, "Entries, most. Absent: as many as may be.")
-            .may_take(body, json!({ "LastID": 41 }))
+            .may_take_any(body, json!({ "LastID": 41 }))
             .answers_list::<Entry>(StatusCode::OK, "The page.", json!([
                 { "ID": 3, "RoomID": 1, "UID": 1, "Type": "message", "Text": "hello", "Timestamp": WHEN },
             ]), limits::HISTORY_PAGE as usize)

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use wire::event::{Event, EventKind, EventsPage};
 use wire::request::{
     ChangeNameRequest, ChangePasswordRequest, CreateRoomRequest, DirectoryQuery, EventsQuery,
-    HistoryQuery, InviteRequest, JoinRequest, KickRequest, LeaveRequest, LoginRequest,
-    MembersQuery, PostMessageRequest, ReadRequest, RefreshRequest, RegisterRequest, RoomsQuery,
+    HistoryQuery, InvitationRequest, InviteRequest, JoinRequest, KickRequest, LeaveRequest,
+    LoginRequest, MembersQuery, PostMessageRequest, ReadRequest, RefreshRequest, RegisterRequest,
+    RoomsQuery,
 };
 use wire::response::{Entry, Profile, Role, Room, RoomDetails, RoomKind};
 
@@ -164,6 +165,7 @@ fn parser(schema: &str) -> Parser {
         "JoinRequest" => |body| JoinRequest::parse(body).map(drop),
         "LeaveRequest" => |body| LeaveRequest::parse(body).map(drop),
         "InviteRequest" => |body| InviteRequest::parse(body).map(drop),
+        "InvitationRequest" => |body| InvitationRequest::parse(body).map(drop),
         "KickRequest" => |body| KickRequest::parse(body).map(drop),
         "PostMessageRequest" => |body| PostMessageRequest::parse(body).map(drop),
         "ReadRequest" => |body| ReadRequest::parse(body).map(drop),
@@ -267,7 +269,7 @@ fn the_schemas_of_bodies_say_what_their_parsers_do() {
             }
         }
     }
-    assert_eq!(seen.len(), 13);
+    assert_eq!(seen.len(), 14);
 }
 
 #[test]
