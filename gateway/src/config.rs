@@ -105,6 +105,8 @@ pub struct Limits {
     pub login_account: Rate,
     /// Requests without a known token, of one address.
     pub anonymous: Rate,
+    /// Files of the browser client that one address asks for.
+    pub pages: Rate,
     /// HTTP requests of one user.
     pub authenticated: Rate,
     /// Messages of one user.
@@ -156,6 +158,7 @@ impl ServiceConfig for Config {
             ("limits.login", limits.login),
             ("limits.login_account", limits.login_account),
             ("limits.anonymous", limits.anonymous),
+            ("limits.pages", limits.pages),
             ("limits.authenticated", limits.authenticated),
             ("limits.sends", limits.sends),
             ("limits.enters", limits.enters),

@@ -19,6 +19,7 @@ mod router;
 mod server;
 mod sessions;
 mod upgrade;
+mod web;
 
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,7 @@ pub(crate) struct Limits {
     /// Keyed by a hash, so that names are neither kept nor sized by the client.
     login_account: Buckets<u64>,
     anonymous: Buckets<ClientNet>,
+    pages: Buckets<ClientNet>,
     authenticated: Buckets<Uid>,
     sends: Buckets<Uid>,
     enters: Buckets<Uid>,
@@ -63,6 +64,7 @@ impl Limits {
             login: Buckets::new("login", config.login),
             login_account: Buckets::new("login-account", config.login_account),
             anonymous: Buckets::new("anonymous", config.anonymous),
+            pages: Buckets::new("pages", config.pages),
             authenticated: Buckets::new("authenticated", config.authenticated),
             sends: Buckets::new("sends", config.sends),
             enters: Buckets::new("enters", config.enters),
@@ -103,6 +105,11 @@ impl Limits {
     /// One request by nobody known.
     pub(crate) fn anonymous(&self, from: ClientNet) -> Result<(), Limited> {
         self.take(&self.anonymous, from)
+    }
+
+    /// One file of the browser client.
+    pub(crate) fn page(&self, from: ClientNet) -> Result<(), Limited> {
+        self.take(&self.pages, from)
     }
 
     /// One request of a user.

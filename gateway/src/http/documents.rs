@@ -94,8 +94,7 @@ impl Document {
 
     /// The document, or 304 to who has it.
     fn answer(&self, headers: &HeaderMap) -> Response {
-        let known = text(headers, header::IF_NONE_MATCH).is_some_and(|tags| self.matches(tags));
-        let mut response = if known {
+        let mut response = if is_known(headers, &self.etag) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
             let mut response = self.body.clone().into_response();
@@ -116,14 +115,15 @@ impl Document {
         }
         response
     }
+}
 
-    /// Whether `If-None-Match` names this document (RFC 9110, section 13.1.2); a proxy
-    /// that compresses makes its tag a weak one.
-    fn matches(&self, tags: &str) -> bool {
-        tags.split(',')
-            .map(str::trim)
-            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag)
-    }
+/// Whether `If-None-Match` names what has this tag (RFC 9110, section 13.1.2); what
+/// compresses makes a tag a weak one.
+pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let tags = text(headers, header::IF_NONE_MATCH).unwrap_or_default();
+    tags.split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 /// The page runs its own script and style, asks its own origin, and nothing else.

@@ -13,7 +13,9 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::messages::IDEMPOTENCY_KEY;
 use super::observe::{X_REQUEST_ID, observe};
 use super::problem::{Failure, RATE_LIMIT, RATE_LIMIT_POLICY};
-use super::{accounts, documents, events, health, invites, messages, rooms, sessions, upgrade};
+use super::{
+    accounts, documents, events, health, invites, messages, rooms, sessions, upgrade, web,
+};
 use crate::Gateway;
 use crate::config::Cors;
 
@@ -82,6 +84,8 @@ pub(super) fn build(gateway: Gateway) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(cors(&gateway.config.cors))
+        // Nobody's business but the page's own: no other origin has its files.
+        .merge(web::routes().method_not_allowed_fallback(method_not_allowed))
         .layer(from_fn_with_state(gateway.clone(), observe))
         .with_state(gateway)
 }

@@ -1,0 +1,72 @@
+// Tells a user who looks elsewhere: the count in the title, and a notification once he agreed.
+
+import { read, write } from "./store.js";
+import { texts } from "./texts.js";
+
+const AGREED = "notify";
+const SEEN = "seen";
+/** A tab that is looked at says so, so often; one that said nothing for longer is not. */
+const SAY = 2_000;
+const STALE = 5_000;
+
+const TITLE = document.title;
+
+export class Notices {
+  #account;
+  #people;
+  #show;
+
+  /** `show` opens a room; `signal` ends it all. */
+  constructor({ account, rooms, people, show, signal }) {
+    this.#account = account;
+    this.#people = people;
+    this.#show = show;
+    const count = () => {
+      document.title = rooms.unread > 0 ? `(${rooms.unread}) ${TITLE}` : TITLE;
+    };
+    rooms.addEventListener("room", count);
+    rooms.addEventListener("list", count);
+    rooms.addEventListener("message", ({ detail }) => this.#notify(detail));
+    const say = () => document.hidden || write(SEEN, Date.now());
+    const saying = setInterval(say, SAY);
+    document.addEventListener("visibilitychange", say, { signal });
+    signal.addEventListener("abort", () => {
+      clearInterval(saying);
+      document.title = TITLE;
+    });
+    say();
+  }
+
+  /** Whether this browser can show notifications to this page at all. */
+  static get arePossible() {
+    return "Notification" in window && isSecureContext;
+  }
+
+  static get areOn() {
+    return Notices.arePossible && read(AGREED) === true && Notification.permission === "granted";
+  }
+
+  /** Asks the user, where he has not said yet. Says whether they are on now. */
+  static async turn(on) {
+    if (on && Notification.permission !== "granted") await Notification.requestPermission();
+    write(AGREED, on);
+    return Notices.areOn;
+  }
+
+  #notify({ room, event }) {
+    if (!Notices.areOn || event.UID === this.#account.uid) return;
+    // Where one tab of some is looked at, the user is here.
+    if (!document.hidden || Date.now() - (read(SEEN) ?? 0) < STALE) return;
+    const author = this.#people.nameOf(event.UID) || texts.somebody;
+    const notice = new Notification(room.name || author, {
+      body: texts.said(author, event.Text),
+      // The same from several tabs is shown once.
+      tag: `parley-${room.id}-${event.Seq}`,
+    });
+    notice.onclick = () => {
+      window.focus();
+      this.#show(room);
+      notice.close();
+    };
+  }
+}

@@ -1,0 +1,186 @@
+// The user's rooms, kept up with over one connection: it is subscribed to them, resumes each
+// by its Seq when it was broken, and asks now and then whether the list is still the same.
+
+import { Refusal } from "./connection.js";
+import { Room } from "./room.js";
+
+/** How often the list is compared with the server's, milliseconds. */
+const LOOK = 5_000;
+/** Rooms that one connection may be subscribed to. */
+const SUBSCRIBED = 200;
+/** How long to wait before what was refused for now is asked for again. */
+const LATER = 2_000;
+/** Read markers go out at most so often for a room. */
+const MARK = 500;
+
+/**
+ * Says `list` when rooms came or went, `room` (with the room as `detail`) when something of
+ * one changed, and `message` (`detail.room`, `detail.event`) for each live message.
+ */
+export class Rooms extends EventTarget {
+  #account;
+  #connection;
+  #rooms = new Map();
+  /** Subscribed on the connection as it is now. */
+  #subscribed = new Set();
+  #looking = 0;
+  #marks = new Map();
+
+  constructor(account, connection) {
+    super();
+    this.#account = account;
+    this.#connection = connection;
+    connection.addEventListener("open", () => this.#resume());
+    connection.addEventListener("closed", () => this.#subscribed.clear());
+    connection.addEventListener("frame", ({ detail }) => this.#take(detail));
+    document.addEventListener("visibilitychange", () => document.hidden || this.look());
+  }
+
+  get(id) {
+    return this.#rooms.get(id);
+  }
+
+  /** All rooms, those with the newest messages first. */
+  get list() {
+    const age = (room) => room.lastMessage?.Timestamp ?? "";
+    return [...this.#rooms.values()].sort((a, b) => age(b).localeCompare(age(a)) || b.id - a.id);
+  }
+
+  get unread() {
+    return this.list.reduce((sum, room) => sum + room.unread, 0);
+  }
+
+  isSubscribed(id) {
+    return this.#subscribed.has(id);
+  }
+
+  /** Whether any room is not caught up yet. */
+  get isCatchingUp() {
+    return [...this.#rooms.values()].some((room) => this.isSubscribed(room.id) && room.isBehind);
+  }
+
+  /** Fetches the list, and looks at it again for as long as the tab lives. */
+  async start() {
+    await this.reload();
+    this.#looking = setInterval(() => document.hidden || this.look(), LOOK);
+  }
+
+  stop() {
+    clearInterval(this.#looking);
+  }
+
+  /** Has the list changed? To ask costs the server little. */
+  async look() {
+    if (!this.#connection.isOpen) return;
+    try {
+      const { IDs: ids } = await this.#account.call("GET", "/rooms");
+      const isSame = ids.length === this.#rooms.size && ids.every((id) => this.#rooms.has(id));
+      if (!isSame) await this.reload();
+    } catch {
+      // The next look may find out.
+    }
+  }
+
+  async reload() {
+    const { Rooms: all } = await this.#account.call("GET", "/rooms?Details=1");
+    const ids = new Set(all.map((details) => details.RoomID));
+    for (const id of this.#rooms.keys()) {
+      if (!ids.has(id)) this.#forget(id);
+    }
+    for (const details of all) {
+      const known = this.#rooms.get(details.RoomID);
+      if (known) known.describe(details);
+      else this.#add(new Room(this.#account, details));
+    }
+    this.dispatchEvent(new Event("list"));
+    this.#resume();
+  }
+
+  /** Comes into a room of this id by `act`, a call of the API. */
+  async enter(id, act) {
+    await act();
+    await this.reload();
+    return this.#rooms.get(id);
+  }
+
+  async leave(id) {
+    await this.#account.call("PUT", "/leave", { RoomID: id });
+    this.#forget(id);
+    this.dispatchEvent(new Event("list"));
+  }
+
+  /** The user has seen all that is in a room. */
+  markRead(room) {
+    const id = room.end;
+    if (id <= room.lastRead) return;
+    room.markRead(id);
+    if (this.#marks.has(room.id)) return;
+    const send = () => {
+      this.#marks.delete(room.id);
+      this.#connection.tell({ Type: "read", RoomID: room.id, ID: room.lastRead });
+    };
+    this.#marks.set(room.id, setTimeout(send, MARK));
+  }
+
+  /** Makes sure that a room's events come, though there be more rooms than can be followed. */
+  follow(room) {
+    if (!this.isSubscribed(room.id) && this.#subscribed.size >= SUBSCRIBED) {
+      const least = this.list.findLast(({ id }) => this.isSubscribed(id));
+      this.#subscribed.delete(least.id);
+      this.#connection.tell({ Type: "unsubscribe", RoomID: least.id });
+    }
+    this.#subscribe(room);
+  }
+
+  #add(room) {
+    this.#rooms.set(room.id, room);
+    room.addEventListener("details", () => {
+      this.dispatchEvent(new CustomEvent("room", { detail: room }));
+    });
+  }
+
+  #forget(id) {
+    this.#rooms.delete(id);
+    this.#subscribed.delete(id);
+    clearTimeout(this.#marks.get(id));
+    this.#marks.delete(id);
+  }
+
+  #resume() {
+    if (!this.#connection.isOpen) return;
+    for (const room of this.list) {
+      if (this.#subscribed.size < SUBSCRIBED) this.#subscribe(room);
+    }
+  }
+
+  async #subscribe(room) {
+    if (!this.#connection.isOpen || this.isSubscribed(room.id)) return;
+    this.#subscribed.add(room.id);
+    const command = { Type: "subscribe", RoomID: room.id, After: Math.max(0, room.end), Epoch: room.epoch };
+    try {
+      room.stand(await this.#connection.ask(command));
+    } catch (error) {
+      if (!(error instanceof Refusal)) return;
+      this.#subscribed.delete(room.id);
+      if (error.retryable) setTimeout(() => this.#subscribe(room), LATER);
+      else this.reload().catch(() => {});
+    }
+  }
+
+  #take(frame) {
+    const room = this.#rooms.get(frame.RoomID);
+    if (!room) return;
+    if (frame.Type === "read") {
+      if (frame.UID === this.#account.uid) room.markRead(frame.ID);
+    } else if (Number.isInteger(frame.Seq) && frame.Type !== "enter") {
+      const isNew = frame.Seq > room.end;
+      room.take(frame);
+      if (frame.Type === "leave" && frame.UID === this.#account.uid) {
+        this.#forget(room.id);
+        this.dispatchEvent(new Event("list"));
+      } else if (isNew && frame.Type === "message") {
+        this.dispatchEvent(new CustomEvent("message", { detail: { room, event: frame } }));
+      }
+    }
+  }
+}

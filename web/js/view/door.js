@@ -1,0 +1,97 @@
+// Where one comes in: log in, or make an account.
+
+import { h } from "../dom.js";
+import { texts } from "../texts.js";
+import { field, form } from "./form.js";
+
+export function door(account) {
+  const page = h("main", { class: "door" });
+  const show = (makes) => page.replaceChildren(...(makes ? register(account, show) : logIn(account, show)));
+  show(false);
+  return page;
+}
+
+function logIn(account, show) {
+  const login = field(texts.nameOrEmail, {
+    name: "login",
+    autocomplete: "username",
+    required: true,
+    autocapitalize: "none",
+    spellcheck: "false",
+  });
+  const password = field(texts.password, {
+    name: "password",
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+  });
+  return content(
+    texts.logIn,
+    form(
+      {
+        submit: texts.logIn,
+        act: () => account.logIn(login.input.value.trim(), password.input.value),
+        explain: (error) => (error.status === 401 ? texts.wrongLogin : undefined),
+      },
+      login.element,
+      password.element,
+    ),
+    texts.noAccount,
+    texts.makeAccount,
+    () => show(true),
+  );
+}
+
+function register(account, show) {
+  const name = field(
+    texts.username,
+    {
+      name: "username",
+      autocomplete: "username",
+      required: true,
+      minlength: "3",
+      maxlength: "20",
+      autocapitalize: "none",
+      spellcheck: "false",
+    },
+    texts.usernameRule,
+  );
+  const email = field(texts.email, { name: "email", type: "email", autocomplete: "email", required: true });
+  const password = field(
+    texts.password,
+    {
+      name: "password",
+      type: "password",
+      autocomplete: "new-password",
+      required: true,
+      minlength: "8",
+      maxlength: "128",
+    },
+    texts.passwordRule,
+  );
+  return content(
+    texts.makeAccount,
+    form(
+      {
+        submit: texts.makeAccount,
+        act: () => account.register(name.input.value.trim(), email.input.value.trim(), password.input.value),
+        explain: (error) => (error.code === "conflict" ? texts.accountTaken : undefined),
+      },
+      name.element,
+      email.element,
+      password.element,
+    ),
+    texts.haveAccount,
+    texts.logIn,
+    () => show(false),
+  );
+}
+
+function content(title, body, question, other, turn) {
+  return [
+    h("h1", {}, texts.parley),
+    h("h2", {}, title),
+    body,
+    h("p", { class: "other" }, question, " ", h("button", { type: "button", class: "link", onclick: turn }, other)),
+  ];
+}

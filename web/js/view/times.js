@@ -1,0 +1,31 @@
+// Days and times, in the reader's own way of writing them.
+
+const time = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+
+const DAY = 86_400_000;
+
+const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
+
+/** Days from one date to another, in the reader's time zone. */
+const daysBetween = (from, to) => Math.round((midnight(to) - midnight(from)) / DAY);
+
+export const isSameDay = (a, b) => midnight(a) === midnight(b);
+
+export const timeOf = (date) => time.format(date);
+
+export const wholeOf = (date) => whole.format(date);
+
+/** "today", "yesterday", or the day itself. */
+export function dayOf(date) {
+  const ago = daysBetween(date, new Date());
+  return ago >= 0 && ago < 2 ? relative.format(-ago, "day") : day.format(date);
+}
+
+/** The time of what happened today, else the day. */
+export function briefOf(date) {
+  return daysBetween(date, new Date()) === 0 ? time.format(date) : shortDay.format(date);
+}
