@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs and starts what the tests need, then runs all of them: unit tests, the laws of
-# every port on every adapter, and every scenario embedded and distributed. Arguments go
-# to `cargo test`. A system that a developer has running is not disturbed: this one has
+# every port on every adapter, every scenario embedded and distributed, and the page in a
+# browser before both. With `--web` the last alone, and further arguments go to `node --test`;
+# other arguments go to `cargo test`, without the page. A system that a developer has running is not disturbed: this one has
 # its own folder and ports, and is always taken down again.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
@@ -41,7 +42,28 @@ main() {
     deploy/dev/down --wipe
     bring_up
 
-    cargo test --workspace --features "$features" "$@"
+    if [[ ${1-} != --web ]]; then cargo test --workspace --features "$features" "$@"; fi
+    case ${1-} in
+        --web) test_page "${@:2}" ;;
+        '') test_page ;;
+    esac
+}
+
+# The page in Debian's Chromium. One file of scenarios at a time: some kill the gateway.
+test_page() {
+    local packages=()
+    command -v npm >/dev/null || die "needs Node 20 or newer with npm"
+    if [[ -z ${PARLEY_TEST_CHROMIUM-} ]]; then
+        command -v chromium >/dev/null || packages+=(chromium)
+        # Without a font nothing is seen, and without this one no emoji.
+        fc-list 2>/dev/null | grep -q NotoColorEmoji || packages+=(fonts-dejavu-core fonts-noto-color-emoji)
+        if ((${#packages[@]})); then apt_install "${packages[@]}"; fi
+        PARLEY_TEST_CHROMIUM=$(command -v chromium)
+    fi
+    PARLEY_TEST_STANDALONE=$(realpath -- "${CARGO_TARGET_DIR:-target}/debug/standalone")
+    export PARLEY_TEST_CHROMIUM PARLEY_TEST_STANDALONE
+    npm --prefix tests/web ci --no-audit --no-fund --silent
+    (cd tests/web && node --test --test-concurrency=1 --test-reporter=spec "$@")
 }
 
 bring_up() {

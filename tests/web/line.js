@@ -1,0 +1,76 @@
+// A wire between a browser and a server that can be cut, or fall silent.
+
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
+
+export class Line {
+  #target;
+  #server;
+  #ends = new Set();
+  /** What becomes of bytes: "whole", "silent" (none passes), "deaf" (none comes back). */
+  #state = "whole";
+
+  constructor(target) {
+    this.#target = new URL(target);
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.#server.address().port}/`;
+  }
+
+  async start() {
+    this.#server = createServer((end) => this.#join(end)).listen(0, "127.0.0.1");
+    await once(this.#server, "listening");
+  }
+
+  /** Ends what is connected, and refuses whatever comes. */
+  cut() {
+    this.#state = "cut";
+    for (const end of this.#ends) end.destroy();
+  }
+
+  /** Nothing passes any more, and nobody is told. */
+  silence() {
+    this.#state = "silent";
+  }
+
+  /** What the browser says arrives, what the server says does not. */
+  deafen() {
+    this.#state = "deaf";
+  }
+
+  /** New connections are whole again; what was silent stays so. */
+  mend() {
+    for (const end of this.#ends) end.isLost ||= this.#state !== "whole";
+    this.#state = "whole";
+  }
+
+  async stop() {
+    this.cut();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+
+  #join(near) {
+    if (this.#state === "cut") {
+      near.destroy();
+      return;
+    }
+    const far = connect(Number(this.#target.port), this.#target.hostname);
+    for (const [from, to, isBack] of [[near, far, false], [far, near, true]]) {
+      this.#ends.add(from);
+      from.on("data", (bytes) => this.#passes(from, isBack) && to.write(bytes));
+      from.on("close", () => {
+        this.#ends.delete(from);
+        to.destroy();
+      });
+      // Who is cut off in the middle may say so.
+      from.on("error", () => {});
+    }
+  }
+
+  #passes(from, isBack) {
+    if (from.isLost || this.#state === "silent") return false;
+    return !(isBack && this.#state === "deaf");
+  }
+}
