@@ -49,9 +49,9 @@ main() {
     esac
 }
 
-# The page in Debian's Chromium. One file of scenarios at a time: some kill the gateway.
+# The page in Debian's Chromium, before both systems at once: most of it is waiting.
 test_page() {
-    local packages=()
+    local packages=() log=$PARLEY_DEV_DIR/log/page-standalone.log standalone status=0
     command -v npm >/dev/null || die "needs Node 20 or newer with npm"
     if [[ -z ${PARLEY_TEST_CHROMIUM-} ]]; then
         command -v chromium >/dev/null || packages+=(chromium)
@@ -63,7 +63,18 @@ test_page() {
     PARLEY_TEST_STANDALONE=$(realpath -- "${CARGO_TARGET_DIR:-target}/debug/standalone")
     export PARLEY_TEST_CHROMIUM PARLEY_TEST_STANDALONE
     npm --prefix tests/web ci --no-audit --no-fund --silent
-    (cd tests/web && node --test --test-concurrency=1 --test-reporter=spec "$@")
+    (PARLEY_TEST_GATEWAYS='' scenarios "$@") >"$log" 2>&1 &
+    standalone=$!
+    (PARLEY_TEST_STANDALONE='' scenarios "$@") || status=$?
+    wait "$standalone" || status=$?
+    cat "$log"
+    return "$status"
+}
+
+# One file at a time: some kill the gateway.
+scenarios() {
+    cd tests/web
+    node --test --test-concurrency=1 --test-reporter=spec "$@"
 }
 
 bring_up() {

@@ -23,15 +23,15 @@ scenario("the keyboard alone reaches everything", async ({ arrive }) => {
   await bob.register(unique("bob"));
   const { keyboard } = ann.page;
   const name = unique("ann");
-  await ann.tabTo("Make an account");
+  await ann.tabTo("Create account");
   await keyboard.press("Enter");
-  for (const [label, text] of [["Name", name], ["E-mail", `${name}@example.org`], ["Password", "some password"]]) {
+  for (const [label, text] of [["Username", name], ["Email", `${name}@example.org`], ["Password", "some password"]]) {
     await ann.tabTo(label);
     await keyboard.type(text);
   }
   await keyboard.press("Enter");
   await ann.page.getByRole("button", { name, exact: true }).waitFor();
-  await ann.tabTo("Find or make a room");
+  await ann.tabTo("Find or create a room");
   await keyboard.press("Enter");
   await ann.tabTo("Room name");
   const room = unique("room");
@@ -45,7 +45,7 @@ scenario("the keyboard alone reaches everything", async ({ arrive }) => {
   await ann.sees("Typed");
   await ann.tabTo("Members", { back: true });
   await keyboard.press("Enter");
-  await ann.tabTo("Invite somebody by name");
+  await ann.tabTo("Invite somebody by username");
   await keyboard.type(bob.name);
   await keyboard.press("Enter");
   await ann.page.getByText(`${bob.name} is in now.`).waitFor();
@@ -72,9 +72,9 @@ scenario("a new message is said to those who do not see it", async ({ arrive }) 
   const [ann, bob] = [await arrive(), await arrive()];
   await ann.register(unique("ann"));
   await bob.register(unique("bob"));
-  const room = await ann.createRoom();
+  await ann.createRoom();
   await ann.invite(bob.name);
-  await bob.enter(room);
+  await bob.follow(ann);
   await bob.say("Do you hear me?");
   await ann.page.locator("[aria-live]").getByText(`${bob.name}: Do you hear me?`).waitFor({ state: "attached" });
 });
@@ -94,20 +94,19 @@ scenario("no audit finds anything, on no screen and in no light", async ({ arriv
       }
     };
     await look("door");
-    await ann.press("Make an account");
+    await ann.press("Create account");
     await look("account");
     await ann.press("Log in");
     await ann.register(unique("ann"));
     await look("welcome");
-    await ann.press("Find or make a room");
+    await ann.press("Find or create a room");
     await look("newroom");
     await ann.press("Close");
-    const room = await ann.createRoom(unique("room"), { isPrivate: true });
+    await ann.createRoom(unique("room"), { isPrivate: true });
     await look("alone");
     await ann.invite(bob.name);
     for (const text of ["Hello Bob!", "Have you seen https://example.org/parley?", "🎉"]) await ann.say(text);
-    await bob.page.goto(`${new URL(bob.page.url()).origin}/${new URL(ann.page.url()).hash}`);
-    await bob.isIn(room);
+    await bob.follow(ann);
     await bob.say("Hello. That is a long way to say what fits into a line on a wide screen, and into some on a phone.");
     await ann.sees("Hello. That is a long way to say what fits into a line on a wide screen, and into some on a phone.");
     await ann.composer.fill("x".repeat(2_001));

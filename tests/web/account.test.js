@@ -10,14 +10,14 @@ scenario("one logs out and in again, by name or by e-mail, and stays logged in",
   await ann.register();
   const room = await ann.createRoom();
   await ann.logOut();
-  await ann.fill("Name or e-mail", ann.name);
+  await ann.fill("Username or email", ann.name);
   await ann.fill("Password", "not the password");
   await ann.press("Log in");
-  await ann.page.getByText("That name and password do not go together.").waitFor();
+  await ann.page.getByText("That username and password do not go together.").waitFor();
   await ann.logIn(ann.name);
   await ann.isIn(room);
   await ann.logOut();
-  await ann.fill("Name or e-mail", `${ann.name}@example.org`);
+  await ann.fill("Username or email", `${ann.name}@example.org`);
   await ann.fill("Password", PASSWORD);
   await ann.press("Log in");
   await ann.isIn(room);
@@ -28,12 +28,12 @@ scenario("one logs out and in again, by name or by e-mail, and stays logged in",
 scenario("a name that is taken is refused in words", async ({ arrive }) => {
   const [ann, bob] = [await arrive(), await arrive()];
   await ann.register();
-  await bob.press("Make an account");
-  await bob.fill("Name", ann.name);
-  await bob.fill("E-mail", `other_${ann.name}@example.org`);
+  await bob.press("Create account");
+  await bob.fill("Username", ann.name);
+  await bob.fill("Email", `other_${ann.name}@example.org`);
   await bob.fill("Password", "another password");
-  await bob.press("Make an account");
-  await bob.page.getByText("This name or e-mail is taken.").waitFor();
+  await bob.press("Create account");
+  await bob.page.getByText("This username or email is taken.").waitFor();
 });
 
 scenario("tabs that find their token old at once stay logged in, all of them", async ({ arrive }) => {
@@ -89,9 +89,9 @@ scenario("a new name is seen by others, a new password ends other sessions", asy
   await phone.logIn(ann.name);
   const name = unique("anne");
   await ann.press(ann.name);
-  await ann.page.locator("summary", { hasText: "Change name" }).click();
-  await ann.fill("New name", name);
-  await ann.press("Change name");
+  await ann.page.locator("summary", { hasText: "Change username" }).click();
+  await ann.fill("New username", name);
+  await ann.press("Change username");
   await ann.page.getByText("Changed.", { exact: true }).waitFor();
   await ann.page.locator("summary", { hasText: "Change password" }).click();
   await ann.fill("Old password", PASSWORD);
@@ -100,7 +100,7 @@ scenario("a new name is seen by others, a new password ends other sessions", asy
   await ann.page.getByText("All your other sessions are ended.").waitFor();
   await phone.page.getByRole("heading", { name: "Log in" }).waitFor();
   await phone.logIn(name, "a better password");
-  await bob.page.goto(`${new URL(bob.page.url()).origin}/${new URL(ann.page.url()).hash}`);
+  await bob.follow(ann);
   await bob.sees("Who am I?");
   await bob.log.getByText(name).first().waitFor();
 });

@@ -141,7 +141,6 @@ async function together(ann, bob) {
   await bob.register(unique("bob"));
   const room = await ann.createRoom();
   await ann.invite(bob.name);
-  await bob.page.goto(`${new URL(bob.page.url()).origin}/${new URL(ann.page.url()).hash}`);
-  await bob.isIn(room);
+  await bob.follow(ann);
   return room;
 }

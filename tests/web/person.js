@@ -76,17 +76,17 @@ export class Person {
 
   async register(name = unique("ann")) {
     this.name = name;
-    await this.press("Make an account");
-    await this.fill("Name", name);
-    await this.fill("E-mail", `${name}@example.org`);
+    await this.press("Create account");
+    await this.fill("Username", name);
+    await this.fill("Email", `${name}@example.org`);
     await this.fill("Password", PASSWORD);
-    await this.press("Make an account");
+    await this.press("Create account");
     await this.page.getByRole("button", { name, exact: true }).waitFor();
   }
 
   async logIn(name, password = PASSWORD) {
     this.name = name;
-    await this.fill("Name or e-mail", name);
+    await this.fill("Username or email", name);
     await this.fill("Password", password);
     await this.press("Log in");
     await this.page.getByRole("button", { name, exact: true }).waitFor();
@@ -99,10 +99,10 @@ export class Person {
   }
 
   async createRoom(name = unique("room"), { isPrivate = false } = {}) {
-    await this.press("Find or make a room");
+    await this.press("Find or create a room");
     await this.fill("Room name", name);
     if (isPrivate) await this.page.getByLabel("Private").check();
-    await this.press("Make it");
+    await this.press("Create room");
     await this.isIn(name);
     return name;
   }
@@ -113,13 +113,20 @@ export class Person {
     await this.isIn(name);
   }
 
+  /** Opens the room that another has open, by its address. */
+  async follow(other) {
+    const { hash } = new URL(other.page.url());
+    await this.page.goto(new URL(hash, this.page.url()).href);
+    await this.isIn(await other.title());
+  }
+
   async isIn(name) {
     await this.page.getByRole("main").getByRole("heading", { name, exact: true }).waitFor();
   }
 
   async invite(name) {
     await this.press("Members");
-    await this.fill("Invite somebody by name", name);
+    await this.fill("Invite somebody by username", name);
     await this.press("Invite");
     await this.page.getByText(`${name} is in now.`).waitFor();
     await this.press("Close");

@@ -26,7 +26,7 @@ scenario("the first load is small, and one can type at once", async ({ arrive, w
   // Whatever else the machine does: the best of some.
   const times = [];
   await network.send("Network.setCacheDisabled", { cacheDisabled: true });
-  for (let at = 0; at < 5; at += 1) {
+  for (let at = 0; at < 10; at += 1) {
     await page.goto("about:blank");
     await page.goto(world.url, { waitUntil: "commit" });
     times.push(await page.evaluate(untilOneCanType));

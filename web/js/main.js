@@ -1,18 +1,29 @@
-// Starts the page: the door for a guest, the house for one who is logged in.
+// Starts the page: the door for a guest, the house for one who is logged in. The door waits
+// for no more than it needs; the house is on its way meanwhile (index.html).
 
 import { Account } from "./account.js";
 import { closeDialogs } from "./view/dialog.js";
 import { door } from "./view/door.js";
-import { House } from "./view/house.js";
 
 const account = new Account();
 let house = null;
+let shown = 0;
 
-function show() {
+async function show() {
+  shown += 1;
+  const mine = shown;
   house?.close();
+  house = null;
   closeDialogs();
-  house = account.isOpen ? new House(account) : null;
-  document.body.replaceChildren(house?.element ?? door(account));
+  if (!account.isOpen) {
+    document.body.replaceChildren(door(account));
+    return;
+  }
+  const { House } = await import("./view/house.js");
+  // Somebody may have logged out, or in, meanwhile.
+  if (mine !== shown) return;
+  house = new House(account);
+  document.body.replaceChildren(house.element);
 }
 
 account.addEventListener("begun", show);

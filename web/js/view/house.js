@@ -158,6 +158,8 @@ export class House {
     let room;
     try {
       room = await this.#account.call("GET", path);
+      // He may be in it by now.
+      await this.#rooms.look();
     } catch (error) {
       if (!waiting.isConnected) return;
       this.#offered = "";
@@ -166,11 +168,18 @@ export class House {
     }
     if (!waiting.isConnected) return;
     const { RoomID: id, Name: name } = room;
+    const show = () => {
+      location.hash = `#/room/${id}`;
+    };
+    if (this.#rooms.get(id)) {
+      show();
+      return;
+    }
     const problem = h("p", { class: "problem", role: "alert" });
     const enter = async () => {
       try {
         if (!this.#rooms.get(id)) await this.#rooms.enter(id, join);
-        location.hash = `#/room/${id}`;
+        show();
       } catch (error) {
         problem.textContent = wordsFor(error);
       }

@@ -84,13 +84,14 @@ function inviting(parts) {
 function linking({ account, room, isOwner }) {
   if (room.isPrivate && !isOwner) return null;
   const shown = h("input", { type: "text", readonly: true, "aria-label": texts.link, hidden: true });
+  const place = async () => {
+    if (!room.isPrivate) return `#/room/${room.id}`;
+    const { Code: code } = await account.call("POST", `/rooms/${room.id}/invites`, {});
+    return `#/invite/${code}`;
+  };
   const make = async () => {
-    let place = `room/${room.id}`;
-    if (room.isPrivate) {
-      const { Code: code } = await account.call("POST", `/rooms/${room.id}/invites`, {});
-      place = `invite/${code}`;
-    }
-    shown.value = new URL(`#/${place}`, BASE).href;
+    // One is enough for all who are shown it.
+    shown.value ||= new URL(await place(), BASE).href;
     shown.hidden = false;
     shown.select();
     // A page that came over plain HTTP has no clipboard.
