@@ -108,7 +108,7 @@ pub fn announce(options: &Options, addr: SocketAddr) -> base::Result<()> {
     let body = r#"{"Username":"ann","Email":"ann@example.org","Password":"correct horse"}"#;
     let mut out = std::io::stdout().lock();
     writeln!(out, "Parley listens on http://{addr}")
-        .and_then(|()| writeln!(out, "Open it in a browser, and in a private window beside it, to chat"))
+        .and_then(|()| writeln!(out, "Open it in a browser to chat"))
         .and_then(|()| writeln!(out, "Its data is in {data}"))
         .and_then(|()| writeln!(out, "Or: curl -d '{body}' http://{addr}/register"))
         .and_then(|()| out.flush())

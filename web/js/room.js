@@ -6,8 +6,9 @@
 
 /** Events asked for at once when somebody scrolls up. */
 const PAGE = 100;
-/** Events kept of a room that nobody looks at, most. */
+/** Events kept of a room that nobody looks at, after it has been closed or grown to `MOST`. */
 const KEPT = 300;
+const MOST = 1_000;
 
 /** What of the log is shown: the rest is counted. */
 const SHOWN = new Set(["message", "join", "leave"]);
@@ -35,6 +36,8 @@ export class Room extends EventTarget {
   first = 1;
 
   events = [];
+  /** Whether it is open: what is looked at is not forgotten. */
+  isOpen = false;
   /** `null`: wherever the next event is. */
   start = 1;
 
@@ -110,6 +113,7 @@ export class Room extends EventTarget {
       if (this.#counts(event) && event.Seq > this.lastRead) this.unread += 1;
     }
     this.dispatchEvent(new CustomEvent("events", { detail: { event } }));
+    if (this.events.length > MOST && !this.isOpen) this.shrink();
     this.#changed();
   }
 
@@ -157,7 +161,7 @@ export class Room extends EventTarget {
     this.dispatchEvent(new CustomEvent("events", { detail: { older: older.length } }));
   }
 
-  /** Forgets old events; nobody looks at the room. */
+  /** Forgets old events, which nobody looks at. */
   shrink() {
     if (this.events.length <= KEPT) return;
     this.start += this.events.length - KEPT;

@@ -12,6 +12,8 @@ const SUBSCRIBED = 200;
 const LATER = 2_000;
 /** Read markers go out at most so often for a room. */
 const MARK = 500;
+/** Who has more rooms than can be followed sees what is unread in the others so late. */
+const DESCRIBE = 60_000;
 
 /**
  * Says `list` when rooms came or went, `room` (with the room as `detail`) when something of
@@ -25,6 +27,9 @@ export class Rooms extends EventTarget {
   #subscribed = new Set();
   #looking = 0;
   #marks = new Map();
+  /** Rooms whose read marker could not be told yet. */
+  #owed = new Set();
+  #describedAt = 0;
 
   constructor(account, connection) {
     super();
@@ -75,7 +80,8 @@ export class Rooms extends EventTarget {
     try {
       const { IDs: ids } = await this.#account.call("GET", "/rooms");
       const isSame = ids.length === this.#rooms.size && ids.every((id) => this.#rooms.has(id));
-      if (!isSame) await this.reload();
+      const isOld = ids.length > SUBSCRIBED && Date.now() - this.#describedAt > DESCRIBE;
+      if (!isSame || isOld) await this.reload();
     } catch {
       // The next look may find out.
     }
@@ -83,6 +89,7 @@ export class Rooms extends EventTarget {
 
   async reload() {
     const { Rooms: all } = await this.#account.call("GET", "/rooms?Details=1");
+    this.#describedAt = Date.now();
     const ids = new Set(all.map((details) => details.RoomID));
     for (const id of this.#rooms.keys()) {
       if (!ids.has(id)) this.#forget(id);
@@ -114,10 +121,15 @@ export class Rooms extends EventTarget {
     const id = room.end;
     if (id <= room.lastRead) return;
     room.markRead(id);
+    this.#tellMark(room);
+  }
+
+  #tellMark(room) {
     if (this.#marks.has(room.id)) return;
     const send = () => {
       this.#marks.delete(room.id);
-      this.#connection.tell({ Type: "read", RoomID: room.id, ID: room.lastRead });
+      if (this.isSubscribed(room.id)) this.#connection.tell({ Type: "read", RoomID: room.id, ID: room.lastRead });
+      else this.#owed.add(room.id);
     };
     this.#marks.set(room.id, setTimeout(send, MARK));
   }
@@ -144,6 +156,7 @@ export class Rooms extends EventTarget {
     this.#subscribed.delete(id);
     clearTimeout(this.#marks.get(id));
     this.#marks.delete(id);
+    this.#owed.delete(id);
   }
 
   #resume() {
@@ -158,7 +171,11 @@ export class Rooms extends EventTarget {
     this.#subscribed.add(room.id);
     const command = { Type: "subscribe", RoomID: room.id, After: Math.max(0, room.end), Epoch: room.epoch };
     try {
-      room.stand(await this.#connection.ask(command));
+      const answer = await this.#connection.ask(command);
+      room.stand(answer);
+      if (this.#owed.delete(room.id)) this.#tellMark(room);
+      // What was passed over is counted by the server alone.
+      if (answer.Truncated || answer.Reset) this.reload().catch(() => {});
     } catch (error) {
       if (!(error instanceof Refusal)) return;
       this.#subscribed.delete(room.id);

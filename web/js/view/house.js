@@ -109,7 +109,10 @@ export class House {
     if (room ? room === this.#open?.room : this.#offered === location.hash) return;
     this.#offered = "";
     this.#open?.view.close();
-    this.#open?.room.shrink();
+    if (this.#open) {
+      this.#open.room.isOpen = false;
+      this.#open.room.shrink();
+    }
     this.#open = null;
     this.#list.current = room;
     this.element.dataset.pane = kind ? "room" : "list";
@@ -122,6 +125,7 @@ export class House {
   }
 
   #show(room) {
+    room.isOpen = true;
     this.#rooms.follow(room);
     const view = conversation({
       account: this.#account,

@@ -13,6 +13,8 @@ import { pendingRow, refreshNames, row } from "./rows.js";
 /** Rows put in at once, and kept, most. */
 const STEP = 60;
 const MOST = 180;
+/** Events of the room in memory while its end is looked at, most. */
+const EVENTS = 5_000;
 /** So near to the end the reader is at the newest message, pixels. */
 const NEAR = 48;
 
@@ -117,6 +119,11 @@ export class MessageList {
   #drawNew() {
     if (this.#from === 0 && !this.#room.hasOlder) this.#drawAbove();
     if (this.#isFollowing) {
+      if (this.#room.events.length > EVENTS) {
+        this.#around.newAfter = null;
+        this.#room.shrink();
+        return;
+      }
       // A flood is not drawn row by row.
       if (this.#shown.length - this.#to > STEP) {
         this.#show(this.#shown.length - STEP, this.#shown.length);
