@@ -74,6 +74,45 @@ scenario("who switches rooms sees each one's messages and what is unread in othe
   equal(await bob.page.title(), "Parley");
 });
 
+scenario("what has come and has not been seen stays unread, also after a reload", async ({ arrive }) => {
+  const [ann, bob] = await pair(arrive);
+  const room = await ann.createRoom();
+  await ann.invite(bob.name);
+  await ann.flood(80);
+  await bob.enter(room);
+  // He begins where he has not been yet.
+  await bob.sees("1");
+  const line = bob.page.getByText("New", { exact: true });
+  await line.waitFor();
+  ok(await isInSight(line));
+  await bob.hasUnread(room, 80);
+  await bob.page.reload();
+  await bob.hasUnread(room, 80);
+  await bob.page.getByRole("button", { name: /^To the newest/u }).click();
+  await bob.hasUnread(room, 0);
+  await bob.page.reload();
+  await bob.sees("80");
+  await bob.hasUnread(room, 0);
+});
+
+scenario("on a phone one sees the list or a room, and comes back", async ({ arrive }) => {
+  const ann = await arrive({ viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true });
+  await ann.register();
+  const room = await ann.createRoom();
+  await ann.say("From my phone");
+  await ann.sees("From my phone");
+  ok(!(await ann.entryOf(room).isVisible()));
+  await ann.page.getByRole("link", { name: "Back to the rooms" }).tap();
+  await ann.entryOf(room).tap();
+  await ann.isIn(room);
+  await ann.page.goBack();
+  await ann.entryOf(room).waitFor();
+  ok(!(await ann.composer.isVisible()));
+  await ann.page.goto(new URL(".", ann.page.url()).href);
+  await ann.entryOf(room).tap();
+  await ann.sees("From my phone");
+});
+
 scenario("tabs and devices agree on what has been read and said", async ({ arrive }) => {
   const [ann, bob] = await pair(arrive);
   const room = await ann.createRoom();
@@ -238,4 +277,12 @@ async function pair(arrive) {
   await ann.register(unique("ann"));
   await bob.register(unique("bob"));
   return [ann, bob];
+}
+
+function isInSight(locator) {
+  return locator.evaluate((element) => {
+    const { top, bottom } = element.getBoundingClientRect();
+    const log = element.closest(".log").getBoundingClientRect();
+    return top >= log.top && bottom <= log.bottom;
+  });
 }

@@ -72,34 +72,45 @@ export class Account extends EventTarget {
   }
 
   async changeName(name) {
+    const { session } = this.#kept;
     await this.call("PUT", "/change-name", { NewName: name });
+    this.#follow(read(KEPT) ?? this.#kept);
+    this.#mustBe(session);
     this.#keep({ ...this.#kept, name });
     this.dispatchEvent(new Event("renamed"));
   }
 
   /** Calls the API as the user; what comes back is the body. */
   async call(method, path, body, key) {
+    const session = this.#kept?.session;
     const token = await this.#token();
     try {
       return (await request(method, path, { body, key, token })).body;
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 401) throw error;
-      const fresh = await this.#refresh(token);
+      const fresh = await this.#refresh(token, session);
       return (await request(method, path, { body, key, token: fresh })).body;
     }
   }
 
   async #token() {
-    if (!this.#kept) throw new ApiError("unauthenticated", "not logged in", { status: 401 });
+    this.#mustBe(this.#kept?.session);
     if (Date.now() < this.#kept.until - EARLY) return this.#kept.token;
-    return this.#refresh(this.#kept.token);
+    return this.#refresh(this.#kept.token, this.#kept.session);
   }
 
-  /** A token that is not `old`. */
-  #refresh(old) {
+  /** Another user may have logged in meanwhile: nothing is done in his name. */
+  #mustBe(session) {
+    if (session === undefined || this.#kept?.session !== session) {
+      throw new ApiError("unauthenticated", "not logged in any more", { status: 401 });
+    }
+  }
+
+  /** A token of the session that is not `old`. */
+  #refresh(old, session) {
     return exclusively("refresh", async () => {
       this.#follow(read(KEPT) ?? this.#kept);
-      if (!this.#kept) throw new ApiError("unauthenticated", "not logged in", { status: 401 });
+      this.#mustBe(session);
       const { token, refreshToken, refreshKey } = this.#kept;
       if (token !== old) return token;
       try {
@@ -107,9 +118,10 @@ export class Account extends EventTarget {
           body: { RefreshToken: refreshToken },
           key: refreshKey,
         });
+        this.#mustBe(session);
         this.#keep({ ...this.#kept, ...tokensOf(answer) });
       } catch (error) {
-        if (error.status === 401) this.#end();
+        if (error.status === 401 && this.#kept?.session === session) this.#end();
         throw error;
       }
       return this.#kept.token;

@@ -17,6 +17,8 @@ const PATIENCE = 10_000;
 /** How long to wait before the next try: doubled each time, with chance in it. */
 const SHORTEST = 300;
 const LONGEST = 15_000;
+/** What has lasted so long was a success; what ends sooner counts as another failure. */
+const STEADY = 10_000;
 /** Commands without an answer, most. */
 const MOST_ASKED = 512;
 
@@ -42,27 +44,30 @@ export class Connection extends EventTarget {
   #isOpen = false;
   #wanted = false;
   #failures = 0;
+  #openedAt = 0;
   #retry = 0;
   #heart = 0;
   #heardAt = 0;
   /** When the ping went out that nothing has followed yet; 0: there is none. */
   #pingedAt = 0;
   #asked = new Map();
+  #living = new AbortController();
 
   /** @param {import("./account.js").Account} account */
   constructor(account) {
     super();
     this.#account = account;
-    addEventListener("online", () => this.#hurry());
-    addEventListener("pageshow", () => this.#hurry());
-    document.addEventListener("visibilitychange", () => document.hidden || this.#hurry());
+    const { signal } = this.#living;
+    addEventListener("online", () => this.#hurry(), { signal });
+    addEventListener("pageshow", () => this.#hurry(), { signal });
+    document.addEventListener("visibilitychange", () => document.hidden || this.#hurry(), { signal });
   }
 
   get isOpen() {
     return this.#isOpen;
   }
 
-  /** How often it has failed since it was last open. */
+  /** How often it has failed since it last held. */
   get failures() {
     return this.#failures;
   }
@@ -72,7 +77,9 @@ export class Connection extends EventTarget {
     this.#connect();
   }
 
+  /** Ends it for good. */
   stop() {
+    this.#living.abort();
     this.#wanted = false;
     clearTimeout(this.#retry);
     this.#drop();
@@ -99,7 +106,10 @@ export class Connection extends EventTarget {
     if (!this.#isOpen || this.#asked.size >= MOST_ASKED) return Promise.reject(new Disconnected());
     const reference = nonce();
     return new Promise((answer, refuse) => {
-      const late = setTimeout(() => this.restart(), PATIENCE);
+      const late = setInterval(() => {
+        // It may wait behind a long replay.
+        if (Date.now() - this.#heardAt >= PATIENCE) this.#failed();
+      }, PATIENCE);
       this.#asked.set(reference, { answer, refuse, late });
       this.#socket.send(JSON.stringify({ ...frame, Ref: reference }));
     });
@@ -145,13 +155,13 @@ export class Connection extends EventTarget {
     const asked = this.#asked.get(frame.Ref);
     if (asked) {
       this.#asked.delete(frame.Ref);
-      clearTimeout(asked.late);
+      clearInterval(asked.late);
       if (frame.Type === "error") asked.refuse(new Refusal(frame));
       else asked.answer(frame);
     } else if (!this.#isOpen && frame.Type === "enter") {
       // The server's first word.
       this.#isOpen = true;
-      this.#failures = 0;
+      this.#openedAt = Date.now();
       this.tell({ Type: "hello", Version: 2 });
       this.dispatchEvent(new Event("open"));
     } else if (frame.Type !== "pong") {
@@ -180,6 +190,7 @@ export class Connection extends EventTarget {
   }
 
   #failed() {
+    if (this.#isOpen && Date.now() - this.#openedAt >= STEADY) this.#failures = 0;
     this.#drop();
     if (!this.#wanted) return;
     const longest = Math.min(LONGEST, SHORTEST * 2 ** this.#failures);
@@ -197,7 +208,7 @@ export class Connection extends EventTarget {
     const asked = [...this.#asked.values()];
     this.#asked.clear();
     for (const { refuse, late } of asked) {
-      clearTimeout(late);
+      clearInterval(late);
       refuse(new Disconnected());
     }
   }

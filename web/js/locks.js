@@ -14,7 +14,17 @@ const me = nonce();
  * runs: what is done so must be safe to be done twice at once.
  */
 export function exclusively(name, act) {
-  return navigator.locks ? navigator.locks.request(`parley.${name}`, act) : act();
+  if (!navigator.locks) return act();
+  let begun = false;
+  const begin = () => {
+    begun = true;
+    return act();
+  };
+  return navigator.locks.request(`parley.${name}`, begin).catch((error) => {
+    // A browser that keeps nothing for us refuses locks, too.
+    if (begun) throw error;
+    return act();
+  });
 }
 
 /** Claims a name until this tab is gone. Says whether it was free. */
@@ -24,11 +34,12 @@ export function claim(name) {
 
 function claimLock(name) {
   return new Promise((decided) => {
-    navigator.locks.request(`parley.${name}`, { ifAvailable: true }, (lock) => {
+    const held = navigator.locks.request(`parley.${name}`, { ifAvailable: true }, (lock) => {
       decided(lock !== null);
       // Held for as long as the tab lives.
       return lock && new Promise(() => {});
     });
+    held.catch(() => decided(true));
   });
 }
 

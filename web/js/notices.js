@@ -58,15 +58,25 @@ export class Notices {
     // Where one tab of some is looked at, the user is here.
     if (!document.hidden || Date.now() - (read(SEEN) ?? 0) < STALE) return;
     const author = this.#people.nameOf(event.UID) || texts.somebody;
-    const notice = new Notification(room.name || author, {
+    const notice = shown(room.name || author, {
       body: texts.said(author, event.Text),
       // The same from several tabs is shown once.
       tag: `parley-${room.id}-${event.Seq}`,
     });
+    if (!notice) return;
     notice.onclick = () => {
       window.focus();
       this.#show(room);
       notice.close();
     };
+  }
+}
+
+/** `null` where a browser has notifications, but not for pages (Chrome on Android). */
+function shown(title, options) {
+  try {
+    return new Notification(title, options);
+  } catch {
+    return null;
   }
 }

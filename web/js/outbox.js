@@ -56,7 +56,9 @@ export class Outbox extends EventTarget {
     for (const left of namesUnder(prefix)) {
       if (left !== OWN && !(await claim(`outbox.${left}`))) continue;
       this.#entries.push(...(read(prefix + left) ?? []));
-      write(prefix + left, null);
+      // First here, then no more there.
+      this.#changed();
+      if (left !== OWN) write(prefix + left, null);
     }
     this.#entries.sort((a, b) => a.at - b.at);
     this.#changed();
@@ -80,7 +82,7 @@ export class Outbox extends EventTarget {
       room: room.id,
       text,
       at: Date.now(),
-      after: room.end,
+      after: Math.max(room.end, room.head),
       state: "waiting",
     });
     this.#changed();

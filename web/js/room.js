@@ -75,7 +75,7 @@ export class Room extends EventTarget {
     this.isPrivate = details.IsPrivate;
     this.role = details.Role;
     // An answer may be older than what has come since.
-    if (details.Head >= this.#counted) {
+    if (details.Head >= this.#counted && details.LastRead >= this.lastRead) {
       this.#counted = details.Head;
       this.unread = details.Unread;
     }
@@ -92,6 +92,7 @@ export class Room extends EventTarget {
     this.first = first;
     if (reset) {
       this.lastRead = 0;
+      this.unread = 0;
       this.head = 0;
       this.#counted = 0;
     }
@@ -99,6 +100,13 @@ export class Room extends EventTarget {
     // What follows begins where it begins.
     if (reset || truncated) this.#restart(null);
     this.#changed();
+  }
+
+  /** Gives up what is here: the log has another end than we know. */
+  renew() {
+    this.epoch = undefined;
+    this.head = 0;
+    this.#restart(null);
   }
 
   /** Takes a live or replayed event. */
@@ -135,9 +143,12 @@ export class Room extends EventTarget {
   /** Fetches what comes before; at most one call is under way. */
   loadOlder() {
     if (!this.hasOlder) return Promise.resolve();
-    this.#loading ??= this.#loadOlder().finally(() => {
-      this.#loading = null;
-    });
+    if (!this.#loading) {
+      const loading = this.#loadOlder().finally(() => {
+        if (this.#loading === loading) this.#loading = null;
+      });
+      this.#loading = loading;
+    }
     return this.#loading;
   }
 
@@ -158,6 +169,8 @@ export class Room extends EventTarget {
     if (this.start !== start) return;
     this.events.unshift(...older);
     this.start -= older.length;
+    // Who hears of it may want more at once.
+    this.#loading = null;
     this.dispatchEvent(new CustomEvent("events", { detail: { older: older.length } }));
   }
 

@@ -1,7 +1,7 @@
 // The user's rooms, kept up with over one connection: it is subscribed to them, resumes each
 // by its Seq when it was broken, and asks now and then whether the list is still the same.
 
-import { Refusal } from "./connection.js";
+import { Disconnected, Refusal } from "./connection.js";
 import { Room } from "./room.js";
 
 /** How often the list is compared with the server's, milliseconds. */
@@ -12,12 +12,15 @@ const SUBSCRIBED = 200;
 const LATER = 2_000;
 /** Read markers go out at most so often for a room. */
 const MARK = 500;
+/** After the connection is back, everything is asked for again within so long. */
+const RETURN = 3_000;
 /** Who has more rooms than can be followed sees what is unread in the others so late. */
 const DESCRIBE = 60_000;
 
 /**
  * Says `list` when rooms came or went, `room` (with the room as `detail`) when something of
- * one changed, and `message` (`detail.room`, `detail.event`) for each live message.
+ * one changed, and `message` (`detail.room`, `detail.event`) for each message that is new to the user: of
+ * those that came while he was away for the last.
  */
 export class Rooms extends EventTarget {
   #account;
@@ -26,19 +29,26 @@ export class Rooms extends EventTarget {
   /** Subscribed on the connection as it is now. */
   #subscribed = new Set();
   #looking = 0;
+  /** Rooms whose marker went out a moment ago. */
   #marks = new Map();
   /** Rooms whose read marker could not be told yet. */
   #owed = new Set();
   #describedAt = 0;
+  #reloading = Promise.resolve();
+  #living = new AbortController();
+
+  /** Whether the list has come. */
+  isLoaded = false;
 
   constructor(account, connection) {
     super();
     this.#account = account;
     this.#connection = connection;
-    connection.addEventListener("open", () => this.#resume());
+    connection.addEventListener("open", () => this.#return());
     connection.addEventListener("closed", () => this.#subscribed.clear());
     connection.addEventListener("frame", ({ detail }) => this.#take(detail));
-    document.addEventListener("visibilitychange", () => document.hidden || this.look());
+    const { signal } = this.#living;
+    document.addEventListener("visibilitychange", () => document.hidden || this.look(), { signal });
   }
 
   get(id) {
@@ -67,10 +77,12 @@ export class Rooms extends EventTarget {
   /** Fetches the list, and looks at it again for as long as the tab lives. */
   async start() {
     await this.reload();
+    if (this.#living.signal.aborted) return;
     this.#looking = setInterval(() => document.hidden || this.look(), LOOK);
   }
 
   stop() {
+    this.#living.abort();
     clearInterval(this.#looking);
   }
 
@@ -87,7 +99,13 @@ export class Rooms extends EventTarget {
     }
   }
 
-  async reload() {
+  /** Fetches the list and all that is told of each room: one answer after the other. */
+  reload() {
+    this.#reloading = this.#reloading.catch(() => {}).then(() => this.#reload());
+    return this.#reloading;
+  }
+
+  async #reload() {
     const { Rooms: all } = await this.#account.call("GET", "/rooms?Details=1");
     this.#describedAt = Date.now();
     const ids = new Set(all.map((details) => details.RoomID));
@@ -98,7 +116,9 @@ export class Rooms extends EventTarget {
       const known = this.#rooms.get(details.RoomID);
       if (known) known.describe(details);
       else this.#add(new Room(this.#account, details));
+      if (known?.lastRead > details.LastRead) this.#tellMark(known);
     }
+    this.isLoaded = true;
     this.dispatchEvent(new Event("list"));
     this.#resume();
   }
@@ -125,13 +145,28 @@ export class Rooms extends EventTarget {
   }
 
   #tellMark(room) {
-    if (this.#marks.has(room.id)) return;
-    const send = () => {
+    const resting = this.#marks.get(room.id);
+    if (resting) {
+      resting.again = true;
+      return;
+    }
+    const rest = { again: false };
+    rest.timer = setTimeout(() => {
       this.#marks.delete(room.id);
-      if (this.isSubscribed(room.id)) this.#connection.tell({ Type: "read", RoomID: room.id, ID: room.lastRead });
-      else this.#owed.add(room.id);
-    };
-    this.#marks.set(room.id, setTimeout(send, MARK));
+      if (rest.again) this.#tellMark(room);
+    }, MARK);
+    this.#marks.set(room.id, rest);
+    this.#sendMark(room);
+  }
+
+  async #sendMark(room) {
+    try {
+      if (!this.isSubscribed(room.id)) throw new Disconnected();
+      await this.#connection.ask({ Type: "read", RoomID: room.id, ID: room.lastRead });
+    } catch (error) {
+      if (error instanceof Disconnected) this.#owed.add(room.id);
+      else if (error.retryable) setTimeout(() => this.#rooms.get(room.id) === room && this.#tellMark(room), LATER);
+    }
   }
 
   /** Makes sure that a room's events come, though there be more rooms than can be followed. */
@@ -154,14 +189,21 @@ export class Rooms extends EventTarget {
   #forget(id) {
     this.#rooms.delete(id);
     this.#subscribed.delete(id);
-    clearTimeout(this.#marks.get(id));
+    clearTimeout(this.#marks.get(id)?.timer);
     this.#marks.delete(id);
     this.#owed.delete(id);
   }
 
+  /** The connection is there again. */
+  #return() {
+    this.#resume();
+    // What was read elsewhere meanwhile nobody repeats. Others come back too: not all at once.
+    if (this.isLoaded) setTimeout(() => this.reload().catch(() => {}), Math.random() * RETURN);
+  }
+
   #resume() {
     if (!this.#connection.isOpen) return;
-    for (const room of this.list) {
+    for (const room of this.list.sort((a, b) => b.isOpen - a.isOpen)) {
       if (this.#subscribed.size < SUBSCRIBED) this.#subscribe(room);
     }
   }
@@ -179,8 +221,13 @@ export class Rooms extends EventTarget {
     } catch (error) {
       if (!(error instanceof Refusal)) return;
       this.#subscribed.delete(room.id);
-      if (error.retryable) setTimeout(() => this.#subscribe(room), LATER);
-      else this.reload().catch(() => {});
+      // Beyond the log's end: it is another log than ours.
+      if (error.code === "invalid_argument") room.renew();
+      setTimeout(() => {
+        if (this.#rooms.get(room.id) !== room) return;
+        if (error.retryable) this.#subscribe(room);
+        else this.reload().catch(() => {});
+      }, LATER);
     }
   }
 
@@ -195,7 +242,7 @@ export class Rooms extends EventTarget {
       if (frame.Type === "leave" && frame.UID === this.#account.uid) {
         this.#forget(room.id);
         this.dispatchEvent(new Event("list"));
-      } else if (isNew && frame.Type === "message") {
+      } else if (isNew && frame.Type === "message" && !room.isBehind && frame.Seq > room.lastRead) {
         this.dispatchEvent(new CustomEvent("message", { detail: { room, event: frame } }));
       }
     }

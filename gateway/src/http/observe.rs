@@ -21,6 +21,7 @@ use tracing::Instrument;
 use super::address;
 use super::body::Unread;
 use super::problem::Failure;
+use super::web::PageFile;
 use crate::Gateway;
 
 /// The header that carries a request's id, both ways.
@@ -124,9 +125,17 @@ fn finished(mut answer: Response, id: &RequestId, accept: Option<&HeaderValue>) 
     response
 }
 
-/// Nothing here is a page: no browser is to run, frame, guess or keep any of it.
+/// What is no page no browser is to run, frame, guess or keep; the page and its files say
+/// themselves what may be done with them.
 fn secure(response: &mut Response) {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    if response.extensions().get::<PageFile>().is_some() {
+        let nosniff = HeaderValue::from_static("nosniff");
+        response
+            .headers_mut()
+            .insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
         return;
     }
     let fixed = [

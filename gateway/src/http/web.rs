@@ -25,7 +25,7 @@ use super::problem::{Answer, Failure};
 use crate::Gateway;
 
 #[derive(Embed)]
-#[folder = "$CARGO_MANIFEST_DIR/../web"]
+#[folder = "../web"]
 struct Files;
 
 const PAGE: &str = "index.html";
@@ -74,6 +74,10 @@ pub(super) fn routes() -> Router<Gateway> {
         .layer(compression)
 }
 
+/// A response that is a file of the page: no document, so what is said of those is not.
+#[derive(Clone)]
+pub(super) struct PageFile;
+
 /// Somebody who looks at the page, counted by address.
 struct Onlooker;
 
@@ -106,7 +110,8 @@ async fn file(
     headers: HeaderMap,
 ) -> Answer<Response> {
     let EmbeddedFile { data, metadata } = Files::get(&name).ok_or_else(not_found)?;
-    let response = answer(&headers, &etag(&metadata.sha256_hash()), &name, data);
+    let mut response = answer(&headers, &etag(&metadata.sha256_hash()), &name, data);
+    response.extensions_mut().insert(PageFile);
     // While a system is upgraded, a page of one version may ask a gateway of another.
     let keeping = if asked == version() { ONCE } else { EACH_TIME };
     Ok(cached(response, keeping))

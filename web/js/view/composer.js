@@ -55,7 +55,8 @@ export function composer({ account, room, say }) {
   input.addEventListener("input", changed);
   input.addEventListener("keydown", (event) => {
     // While letters are being composed, Enter chooses among them.
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    // (229: Safari says so by the key's code alone.)
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     submit();
   });

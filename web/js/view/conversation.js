@@ -10,7 +10,7 @@ const BACK = "M20 11H7.8l5.6-5.6L12 4l-8 8 8 8 1.4-1.4L7.8 13H20z";
 const PEOPLE =
   "M9 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8m0 2c-2.7 0-8 1.300-8 4v2h16v-2c0-2.7-5.300-4-8-4m7.5-2a3.5 3.5 0 0 0 0-7c-.5 0-1 .1-1.4.3a6 6 0 0 1 0 6.400c.4.2.9.3 1.4.3m1.900 2.300c1 .9 1.600 2.100 1.600 3.700v2h3v-2c0-1.900-2.600-3.200-4.600-3.700";
 
-/** @returns {{element: HTMLElement, focus: () => void, close: () => void}} */
+/** @returns {{element: HTMLElement, focus: () => void, focusTitle: () => void, close: () => void}} */
 export function conversation(parts) {
   const { room, outbox, left } = parts;
   const openOthers = () => openMembers({ ...parts, left });
@@ -41,5 +41,5 @@ export function conversation(parts) {
     list.element,
     writing.element,
   );
-  return { element, focus: writing.focus, close: () => list.close() };
+  return { element, focus: writing.focus, focusTitle: () => title.focus(), close: () => list.close() };
 }

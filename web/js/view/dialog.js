@@ -24,12 +24,21 @@ export function openDialog(title, ...children) {
     ),
     ...children,
   );
-  // A click beside it.
-  dialog.addEventListener("click", (event) => event.target === dialog && close());
+  // A click beside it, from the press to the release.
+  let beside = false;
+  dialog.addEventListener("pointerdown", (event) => {
+    beside = isBeside(dialog, event);
+  });
+  dialog.addEventListener("click", (event) => beside && isBeside(dialog, event) && close());
   document.body.append(dialog);
   dialog.showModal();
   dialog.querySelector("input")?.focus();
   return close;
+}
+
+function isBeside(dialog, { target, clientX: x, clientY: y }) {
+  const { left, right, top, bottom } = dialog.getBoundingClientRect();
+  return target === dialog && (x < left || x > right || y < top || y > bottom);
 }
 
 /** Closes whatever dialogs are open. */

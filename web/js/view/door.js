@@ -6,7 +6,11 @@ import { field, form } from "./form.js";
 
 export function door(account) {
   const page = h("main", { class: "door" });
-  const show = (makes) => page.replaceChildren(...(makes ? register(account, show) : logIn(account, show)));
+  const show = (makes) => page.replaceChildren(...(makes ? register(account, turn) : logIn(account, turn)));
+  const turn = (makes) => {
+    show(makes);
+    page.querySelector("input").focus();
+  };
   show(false);
   return page;
 }
@@ -65,7 +69,6 @@ function register(account, show) {
       autocomplete: "new-password",
       required: true,
       minlength: "8",
-      maxlength: "128",
     },
     texts.passwordRule,
   );

@@ -33,7 +33,7 @@ export class House {
   #open = null;
   #isReady = false;
   /** The address whose room the user is offered to join, if that is what he sees. */
-  #offered = "";
+  #offered = null;
   #place = h("section", { class: "room empty" });
   #living = new AbortController();
 
@@ -75,7 +75,8 @@ export class House {
       announcer({ ...parts, isOpen: (room) => room === this.#open?.room }),
     );
     addEventListener("hashchange", () => this.#route(), { signal });
-    this.#rooms.addEventListener("list", () => this.#route());
+    this.#rooms.addEventListener("list", () => this.#route(), { signal });
+    this.#route();
     this.#start();
   }
 
@@ -93,6 +94,7 @@ export class House {
     while (!this.#isReady && !this.#living.signal.aborted) {
       try {
         await this.#rooms.start();
+        if (this.#living.signal.aborted) return;
         this.#isReady = true;
         this.#route();
       } catch (error) {
@@ -107,11 +109,12 @@ export class House {
     const [, kind, what] = location.hash.split("/");
     const room = kind === "room" ? this.#rooms.get(Number(what)) : undefined;
     if (room ? room === this.#open?.room : this.#offered === location.hash) return;
-    this.#offered = "";
+    this.#offered = null;
     this.#open?.view.close();
-    if (this.#open) {
-      this.#open.room.isOpen = false;
-      this.#open.room.shrink();
+    const before = this.#open?.room;
+    if (before) {
+      before.isOpen = false;
+      before.shrink();
     }
     this.#open = null;
     this.#list.current = room;
@@ -122,6 +125,8 @@ export class House {
     else if (kind === "invite") this.#invited(what);
     else if (this.#rooms.list.length > 0) this.#put(h("p", {}, texts.chooseRoom));
     else this.#put(h("p", {}, texts.welcome), this.#another({ class: "main" }, texts.newRoom));
+    // Who came back to the list is where he left it.
+    if (before && !kind) this.#list.focus(before);
   }
 
   #show(room) {
@@ -139,8 +144,9 @@ export class House {
     });
     this.#open = { room, view };
     this.#replace(view.element);
-    // On a phone it would bring up the keyboard.
+    // On a phone to write would bring up the keyboard.
     if (matchMedia("(hover: hover)").matches) view.focus();
+    else view.focusTitle();
   }
 
   /** A room that the user is not in: he may come in, when it is public. */
@@ -159,19 +165,18 @@ export class House {
   async #offer(path, join, absent) {
     this.#offered = location.hash;
     const waiting = this.#put(h("p", {}, texts.loading));
-    let room;
+    let id, name;
     try {
-      room = await this.#account.call("GET", path);
+      ({ RoomID: id, Name: name } = await this.#account.call("GET", path));
       // He may be in it by now.
       await this.#rooms.look();
     } catch (error) {
       if (!waiting.isConnected) return;
-      this.#offered = "";
+      this.#offered = null;
       this.#put(h("p", {}, error.code === "not_found" ? absent : wordsFor(error)));
       return;
     }
     if (!waiting.isConnected) return;
-    const { RoomID: id, Name: name } = room;
     const show = () => {
       location.hash = `#/room/${id}`;
     };

@@ -22,7 +22,11 @@ export function openMembers({ account, room, rooms, people, left }) {
     status,
     leaving({ room, rooms, left: () => (close(), left()) }),
   );
-  more.onclick = () => page(parts, Number(list.lastElementChild?.dataset.uid ?? 0));
+  more.onclick = async () => {
+    more.disabled = true;
+    await page(parts, Number(list.lastElementChild?.dataset.uid ?? 0));
+    more.disabled = false;
+  };
   page(parts, 0);
 }
 

@@ -13,6 +13,8 @@ import { pendingRow, refreshNames, row } from "./rows.js";
 /** Rows put in at once, and kept, most. */
 const STEP = 60;
 const MOST = 180;
+/** Rows put in before the first that is new, when it is far above the end. */
+const BEFORE = 10;
 /** Events of the room in memory while its end is looked at, most. */
 const EVENTS = 5_000;
 /** So near to the end the reader is at the newest message, pixels. */
@@ -33,6 +35,10 @@ export class MessageList {
   #isFollowing = true;
   #isPlaced = false;
   #arrived = 0;
+  /** Whether what is above could not be loaded. */
+  #isStuck = false;
+  /** Rows of what is on its way, by Nonce: one stays the same while its entry does. */
+  #waiting = new Map();
   #watching = new AbortController();
   #resizing = new ResizeObserver(() => this.#isFollowing && this.#toEnd());
 
@@ -117,7 +123,7 @@ export class MessageList {
 
   /** Draws what came since the last frame. */
   #drawNew() {
-    if (this.#from === 0 && !this.#room.hasOlder) this.#drawAbove();
+    if (this.#from === 0) this.#drawAbove();
     if (this.#isFollowing) {
       if (this.#room.events.length > EVENTS) {
         this.#around.newAfter = null;
@@ -202,14 +208,29 @@ export class MessageList {
     // Its event may be here before the word that it was sent.
     const isHere = ({ state, id, text, after }) => {
       if (state === "sent") return id <= end;
+      if (state === "failed") return false;
       const since = events.slice(Math.max(0, after + 1 - start));
       const found = since.find((event) => event.Text === text && this.#isOwnNew(event, taken));
       if (found) taken.add(found.Seq);
       return found;
     };
     const entries = this.#outbox.of(this.#room).filter((entry) => !isHere(entry));
-    const rows = entries.map((entry) => pendingRow(entry, this.#around, this.#actions(entry)));
-    this.pending.replaceChildren(...rows);
+    const waiting = new Map();
+    for (const entry of entries) {
+      const known = this.#waiting.get(entry.nonce);
+      const isSame = known?.state === entry.state && known.why === entry.why;
+      const { state, why } = entry;
+      const row = isSame ? known.row : pendingRow(entry, this.#around, this.#actions(entry));
+      waiting.set(entry.nonce, { state, why, row });
+    }
+    this.#waiting = waiting;
+    // What stays is not touched: the focus may be in it.
+    const rows = [...waiting.values()].map(({ row }) => row);
+    const left = new Set(rows);
+    for (const row of [...this.pending.children]) if (!left.has(row)) row.remove();
+    rows.forEach((row, at) => {
+      if (this.pending.children[at] !== row) this.pending.insertBefore(row, this.pending.children[at] ?? null);
+    });
     this.pending.hidden = rows.length === 0;
     if (this.#isFollowing) this.#toEnd();
   }
@@ -232,8 +253,14 @@ export class MessageList {
   }
 
   #drawAbove() {
-    const isStart = this.#from === 0 && !this.#room.hasOlder;
-    this.above.textContent = isStart ? texts.beginning(this.#room.name) : texts.loading;
+    if (this.#isStuck) {
+      const again = h("button", { type: "button", class: "small", onclick: () => this.#fill() }, texts.loadAgain);
+      this.above.replaceChildren(again);
+      return;
+    }
+    const { start, hasOlder, name } = this.#room;
+    const isStart = this.#from === 0 && start !== null && !hasOlder;
+    this.above.textContent = isStart ? texts.beginning(name) : texts.loading;
     if (isStart && this.#isAlone()) {
       const invite = h("button", { type: "button", class: "main", onclick: this.#openOthers }, texts.inviteOthers);
       this.above.append(" ", texts.nobodyElse, invite);
@@ -241,12 +268,18 @@ export class MessageList {
   }
 
   #scrolled() {
-    const { scrollTop, scrollHeight, clientHeight } = this.log;
-    const below = scrollHeight - scrollTop - clientHeight;
-    this.#isFollowing = below < NEAR && this.#to === this.#shown.length;
+    const { scrollTop, clientHeight } = this.log;
+    const below = this.#below();
     if (scrollTop < clientHeight) this.#older();
     if (below < clientHeight && this.#to < this.#shown.length) this.#newer();
+    this.#isFollowing = this.#below() < NEAR && this.#to === this.#shown.length;
     this.#mark();
+  }
+
+  /** Pixels between what is seen and the end of the rows. */
+  #below() {
+    const { scrollTop, scrollHeight, clientHeight } = this.log;
+    return scrollHeight - scrollTop - clientHeight;
   }
 
   #older() {
@@ -262,26 +295,41 @@ export class MessageList {
   }
 
   /** Has the room load what is above, when the reader is near to it. */
-  #fill() {
+  #fill(again = true) {
+    if (this.#watching.signal.aborted) return;
     if (this.#from > 0 || this.log.scrollTop > this.log.clientHeight) return;
-    this.#room.loadOlder().catch(() => {
-      this.above.replaceChildren(
-        h("button", { type: "button", class: "small", onclick: () => this.#fill() }, texts.loadAgain),
-      );
-    });
+    const stuck = (isStuck) => {
+      if (this.#isStuck === isStuck) return;
+      this.#isStuck = isStuck;
+      this.#drawAbove();
+    };
+    // What was under way may have been of a log that has begun anew since: once more, then.
+    const more = () => {
+      stuck(false);
+      if (again) this.#fill(false);
+    };
+    this.#room.loadOlder().then(more, () => stuck(true));
   }
 
   /** Where a reader begins: at what is new to him, else at the end. */
   #place() {
     if (this.#isPlaced || this.#shown.length === 0) return;
-    this.#isPlaced = true;
+    const isNew = (event) => event.Seq > newAfter && !isOwn(event.UID);
+    const { newAfter, isOwn } = this.#around;
+    const at = newAfter === null ? -1 : this.#shown.findIndex(isNew);
+    if (at >= 0 && at < this.#from) {
+      const from = Math.max(0, at - BEFORE);
+      this.#show(from, Math.min(this.#shown.length, from + MOST));
+    }
+    this.log.scrollTop = this.log.scrollHeight;
     const first = this.rows.querySelector(".new");
-    this.#toEnd();
-    if (!first) return;
-    const above = first.getBoundingClientRect().top - this.log.getBoundingClientRect().top;
-    if (above >= 0) return;
-    this.#isFollowing = false;
-    this.log.scrollTop += above - this.log.clientHeight / 4;
+    const above = first ? first.getBoundingClientRect().top - this.log.getBoundingClientRect().top : 0;
+    if (above < 0) {
+      this.#isFollowing = false;
+      this.log.scrollTop += above - this.log.clientHeight / 4;
+    }
+    // Only now the reader sees what he sees.
+    this.#isPlaced = true;
     this.#mark();
   }
 
@@ -300,6 +348,7 @@ export class MessageList {
   }
 
   #read() {
-    if (this.#isFollowing && !document.hidden && !this.#room.isBehind) this.#rooms.markRead(this.#room);
+    if (!this.#isPlaced || !this.#isFollowing || document.hidden) return;
+    if (!this.#room.isBehind) this.#rooms.markRead(this.#room);
   }
 }

@@ -31,8 +31,17 @@ export class RoomList {
     this.#draw();
   }
 
+  /** Puts the focus on a room. */
+  focus(room) {
+    this.#links.get(room.id)?.item.firstChild.focus();
+  }
+
   #draw() {
     const list = this.#rooms.list;
+    if (!this.#rooms.isLoaded) {
+      this.element.replaceChildren(h("li", { class: "empty" }, texts.loading));
+      return;
+    }
     if (list.length === 0) {
       this.#links.clear();
       const button = this.#another({ class: "main" }, texts.newRoom);

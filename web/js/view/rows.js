@@ -45,7 +45,7 @@ export function row(event, before, around) {
 export function pendingRow(entry, around, actions) {
   const state =
     entry.state === "failed"
-      ? h("div", { class: "state failed" }, h("span", {}, texts.notSent(entry.why)), actions)
+      ? h("div", { class: "state failed" }, h("span", { role: "alert" }, texts.notSent(entry.why)), actions)
       : h("div", { class: "state" }, entry.state === "sent" ? texts.sent : texts.sending);
   const date = new Date(entry.at);
   return h(

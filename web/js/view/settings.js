@@ -54,7 +54,7 @@ function naming(account) {
 
 function password(account) {
   const old = field(texts.oldPassword, { type: "password", autocomplete: "current-password", required: true });
-  const rules = { type: "password", autocomplete: "new-password", required: true, minlength: "8", maxlength: "128" };
+  const rules = { type: "password", autocomplete: "new-password", required: true, minlength: "8" };
   const fresh = field(texts.newPassword, rules, texts.passwordRule);
   const done = h("p", { class: "hint", role: "status" });
   const act = async () => {
