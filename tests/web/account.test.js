@@ -98,7 +98,7 @@ scenario("a new name is seen by others, a new password ends other sessions", asy
   await ann.fill("New password", "a better password");
   await ann.press("Change password");
   await ann.page.getByText("All your other sessions are ended.").waitFor();
-  await phone.page.getByRole("heading", { name: "Log in" }).waitFor();
+  await phone.page.getByText("Your session has ended. Please log in again.").waitFor();
   await phone.logIn(name, "a better password");
   await bob.follow(ann);
   await bob.sees("Who am I?");

@@ -15,7 +15,7 @@ const EARLY = 60_000;
 
 /**
  * Says `begun` when somebody logged in, `ended` when the session is over: here, in another
- * tab, or by somebody's word elsewhere; `renamed` when the name changed.
+ * tab, or by somebody's word elsewhere (`detail.isForced`); `renamed` when the name changed.
  */
 export class Account extends EventTarget {
   #kept = read(KEPT);
@@ -65,7 +65,7 @@ export class Account extends EventTarget {
     const { uid } = this;
     // A session that cannot be ended now ends by itself when it is not used.
     await this.call("POST", "/logout").catch(() => {});
-    this.#end();
+    this.#end(false);
     // Whoever comes next at this computer finds nothing.
     const own = ofUser(uid);
     for (const name of namesUnder(own)) write(own + name, null);
@@ -121,7 +121,7 @@ export class Account extends EventTarget {
         this.#mustBe(session);
         this.#keep({ ...this.#kept, ...tokensOf(answer) });
       } catch (error) {
-        if (error.status === 401 && this.#kept?.session === session) this.#end();
+        if (error.status === 401 && this.#kept?.session === session) this.#end(true);
         throw error;
       }
       return this.#kept.token;
@@ -136,7 +136,7 @@ export class Account extends EventTarget {
       if (before?.name !== kept?.name) this.dispatchEvent(new Event("renamed"));
       return;
     }
-    if (before) this.dispatchEvent(new Event("ended"));
+    if (before) this.dispatchEvent(new CustomEvent("ended", { detail: { isForced: false } }));
     if (kept) this.dispatchEvent(new Event("begun"));
   }
 
@@ -145,10 +145,10 @@ export class Account extends EventTarget {
     write(KEPT, kept);
   }
 
-  #end() {
+  #end(isForced) {
     if (!this.#kept) return;
     this.#keep(null);
-    this.dispatchEvent(new Event("ended"));
+    this.dispatchEvent(new CustomEvent("ended", { detail: { isForced } }));
   }
 }
 

@@ -2,6 +2,7 @@
 // for no more than it needs; the house is on its way meanwhile (index.html).
 
 import { Account } from "./account.js";
+import { texts } from "./texts.js";
 import { closeDialogs } from "./view/dialog.js";
 import { door } from "./view/door.js";
 
@@ -9,14 +10,15 @@ const account = new Account();
 let house = null;
 let shown = 0;
 
-async function show() {
+/** `words` are said at the door. */
+async function show(words) {
   shown += 1;
   const mine = shown;
   house?.close();
   house = null;
   closeDialogs();
   if (!account.isOpen) {
-    document.body.replaceChildren(door(account));
+    document.body.replaceChildren(door(account, words));
     return;
   }
   const { House } = await import("./view/house.js");
@@ -26,6 +28,6 @@ async function show() {
   document.body.replaceChildren(house.element);
 }
 
-account.addEventListener("begun", show);
-account.addEventListener("ended", show);
+account.addEventListener("begun", () => show());
+account.addEventListener("ended", ({ detail }) => show(detail.isForced ? texts.sessionEnded : ""));
 show();

@@ -11,6 +11,7 @@ export default {
   logOut: "Log out",
   makeAccount: "Create account",
   noAccount: "New here?",
+  sessionEnded: "Your session has ended. Please log in again.",
   haveAccount: "Have an account?",
   nameOrEmail: "Username or email",
   username: "Username",

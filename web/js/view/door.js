@@ -4,14 +4,17 @@ import { h } from "../dom.js";
 import { texts } from "../texts.js";
 import { field, form } from "./form.js";
 
-export function door(account) {
+/** `words`: why the guest is here, where he may not know. */
+export function door(account, words = "") {
   const page = h("main", { class: "door" });
+  const reason = h("p", { class: "hint", role: "status" }, words);
   const show = (makes) => page.replaceChildren(...(makes ? register(account, turn) : logIn(account, turn)));
   const turn = (makes) => {
     show(makes);
     page.querySelector("input").focus();
   };
   show(false);
+  page.querySelector("h2").after(reason);
   return page;
 }
 
