@@ -62,7 +62,7 @@ test_page() {
     fi
     PARLEY_TEST_STANDALONE=$(realpath -- "${CARGO_TARGET_DIR:-target}/debug/standalone")
     export PARLEY_TEST_CHROMIUM PARLEY_TEST_STANDALONE
-    npm --prefix tests/web ci --no-audit --no-fund --silent
+    npm --prefix tests/web ci --no-audit --no-fund --loglevel=error
     (PARLEY_TEST_GATEWAYS='' scenarios "$@") >"$log" 2>&1 &
     standalone=$!
     (PARLEY_TEST_STANDALONE='' scenarios "$@") || status=$?
