@@ -100,7 +100,9 @@ scenario("a new name is seen by others, a new password ends other sessions", asy
   await ann.page.getByText("All your other sessions are ended.").waitFor();
   await phone.page.getByText("Your session has ended. Please log in again.").waitFor();
   await phone.logIn(name, "a better password");
+  // Names are asked for again after a minute, and by a page that comes afresh.
   await bob.follow(ann);
+  await bob.page.reload();
   await bob.sees("Who am I?");
   await bob.log.getByText(name).first().waitFor();
 });

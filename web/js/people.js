@@ -4,7 +4,7 @@
 /** Users asked for at once, most. */
 const MOST = 100;
 /** How long a name is believed, milliseconds. */
-const FRESH = 5 * 60_000;
+const FRESH = 60_000;
 /** How long to wait before a question that failed is asked again. */
 const LATER = 3_000;
 
