@@ -109,6 +109,8 @@ pub struct Limits {
     pub pages: Rate,
     /// HTTP requests of one user.
     pub authenticated: Rate,
+    /// Of these, how often he asks for all of his rooms with what is unread.
+    pub details: Rate,
     /// Messages of one user.
     pub sends: Rate,
     /// Rooms that one user enters or subscribes to.
@@ -160,6 +162,7 @@ impl ServiceConfig for Config {
             ("limits.anonymous", limits.anonymous),
             ("limits.pages", limits.pages),
             ("limits.authenticated", limits.authenticated),
+            ("limits.details", limits.details),
             ("limits.sends", limits.sends),
             ("limits.enters", limits.enters),
             ("limits.connects", limits.connects),

@@ -13,7 +13,7 @@ mod sources;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base::{Epoch, RoomId, Seq, Uid};
+use base::{Epoch, RoomId, Seq};
 use proto::message::{Event, Mark};
 use runtime::{Lifecycle, ReplicaId};
 use tokio::sync::{mpsc, watch};
@@ -129,12 +129,7 @@ impl Fanout {
             return;
         }
         let Some(cell) = self.find(id) else { return };
-        let room = locked(&cell);
-        for mark in marks {
-            if let Some(uid) = Uid::new(mark.uid) {
-                room.tell(id, uid, Seq(mark.read));
-            }
-        }
+        locked(&cell).tell(id, marks);
     }
 
     /// Says whether this gateway reads the bus.

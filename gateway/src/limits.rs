@@ -30,6 +30,7 @@ pub(crate) struct Limits {
     anonymous: Buckets<ClientNet>,
     pages: Buckets<ClientNet>,
     authenticated: Buckets<Uid>,
+    details: Buckets<Uid>,
     sends: Buckets<Uid>,
     enters: Buckets<Uid>,
     connects: Buckets<ClientNet>,
@@ -66,6 +67,7 @@ impl Limits {
             anonymous: Buckets::new("anonymous", config.anonymous),
             pages: Buckets::new("pages", config.pages),
             authenticated: Buckets::new("authenticated", config.authenticated),
+            details: Buckets::new("details", config.details),
             sends: Buckets::new("sends", config.sends),
             enters: Buckets::new("enters", config.enters),
             connects: Buckets::new("connects", config.connects),
@@ -115,6 +117,11 @@ impl Limits {
     /// One request of a user.
     pub(crate) fn authenticated(&self, uid: Uid) -> Result<(), Limited> {
         self.take(&self.authenticated, uid)
+    }
+
+    /// One look of a user at how he stands in all his rooms.
+    pub(crate) fn details(&self, uid: Uid) -> Result<(), Limited> {
+        self.take(&self.details, uid)
     }
 
     /// One message of a user, over whichever way.

@@ -28,6 +28,8 @@ const ROUND: usize = 512;
 const ROUNDS_PER_SECOND: u32 = 10;
 /// And rounds at once after a pause.
 const ROUNDS_AT_ONCE: u32 = 2;
+/// Rounds whose rooms have yet to be told, most; of further ones nobody is.
+const UNTOLD: usize = 16;
 /// How long a marker that somebody else holds is tried for.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -44,10 +46,13 @@ struct Job {
 impl Marker {
     pub(crate) fn start(store: Arc<dyn Store>, bus: Arc<dyn Bus>, lifecycle: &Lifecycle) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
+        let (moved, untold) = mpsc::channel(UNTOLD);
         let stopping = lifecycle.stopping().clone();
         lifecycle.spawn("marker", async move {
-            stopping.run_until_cancelled(run(queue, store, bus)).await;
+            stopping.run_until_cancelled(run(queue, store, moved)).await;
         });
+        // By itself, so that no marker waits for a bus that is slow. It ends with the above.
+        lifecycle.spawn("marker-bus", tell_all(untold, bus));
         Self(jobs)
     }
 
@@ -73,7 +78,7 @@ impl Marker {
     }
 }
 
-async fn run(mut queue: mpsc::Receiver<Job>, store: Arc<dyn Store>, bus: Arc<dyn Bus>) {
+async fn run(mut queue: mpsc::Receiver<Job>, store: Arc<dyn Store>, tell: mpsc::Sender<Vec<Mark>>) {
     let mut rhythm = Rhythm::new(ROUNDS_PER_SECOND, ROUNDS_AT_ONCE);
     let mut waiting = Vec::new();
     loop {
@@ -88,7 +93,9 @@ async fn run(mut queue: mpsc::Receiver<Job>, store: Arc<dyn Store>, bus: Arc<dyn
         }
         let (moved, left) = round(store.as_ref(), waiting).await;
         waiting = left;
-        tell(bus.as_ref(), moved).await;
+        if !moved.is_empty() && tell.try_send(moved).is_err() {
+            tracing::debug!("read markers are not told: the bus is slow");
+        }
     }
 }
 
@@ -150,10 +157,15 @@ fn told(outcome: Marked) -> base::Result<Seq> {
     }
 }
 
-async fn tell(bus: &dyn Bus, moved: Vec<Mark>) {
-    if moved.is_empty() || !bus.healthy() {
-        return;
+async fn tell_all(mut untold: mpsc::Receiver<Vec<Mark>>, bus: Arc<dyn Bus>) {
+    while let Some(moved) = untold.recv().await {
+        if bus.healthy() {
+            tell(bus.as_ref(), moved).await;
+        }
     }
+}
+
+async fn tell(bus: &dyn Bus, moved: Vec<Mark>) {
     let mut rooms: BTreeMap<RoomId, Vec<WireMark>> = BTreeMap::new();
     for mark in moved {
         rooms.entry(mark.room).or_default().push(WireMark {

@@ -312,13 +312,14 @@ pub fn decide(wish: Wish, facts: &Facts) -> Result<Decision, Refusal> {
     let unfinished = mine.map(|change| Decision::Unfinished(change.no));
     match wish {
         Wish::Invite { .. } if facts.actor != Some(Role::Owner) => Err(Refusal::NotOwner),
-        // Who came in by the last use finds his own change before he finds it used up.
-        Wish::Accept { .. } if !facts.is_open => unfinished.ok_or(Refusal::NoInvitation),
+        // Before the code is looked at: who came in by its last use and did not hear of it
+        // asks once more.
         Wish::Join { .. } | Wish::Invite { .. } | Wish::Accept { .. }
             if facts.subject.is_some() =>
         {
             unfinished.ok_or(Refusal::Already)
         }
+        Wish::Accept { .. } if !facts.is_open => Err(Refusal::NoInvitation),
         Wish::Join { .. } if !facts.is_open => Err(Refusal::Private),
         Wish::Kick { .. } if !may_kick(facts.actor, facts.subject) => Err(Refusal::NotAbove),
         Wish::Kick { .. } | Wish::Leave { .. } if facts.subject.is_none() => {
@@ -411,10 +412,10 @@ mod tests {
             decide(accept, &facts(inside, inside)),
             Err(Refusal::Already)
         );
-        for subject in [None, inside] {
+        for (subject, refusal) in [(None, Refusal::NoInvitation), (inside, Refusal::Already)] {
             let mut uninvited = facts(subject, subject);
             uninvited.is_open = false;
-            assert_eq!(decide(accept, &uninvited), Err(Refusal::NoInvitation));
+            assert_eq!(decide(accept, &uninvited), Err(refusal));
         }
         // His own, by the last use.
         let mut unfinished = facts(inside, inside);

@@ -81,7 +81,8 @@ pub trait Store: Send + Sync {
     /// The invitation of a code, good or not, while it is kept.
     async fn invitation(&self, code: CodeHash) -> Result<Option<Invitation>, StoreError>;
 
-    /// Drops an invitation into a room that is good, by the right of `by`.
+    /// Drops an invitation into a room that is good, by the right of `by`: the room's owner,
+    /// or who made it.
     async fn withdraw_invitation(
         &self,
         room: RoomId,

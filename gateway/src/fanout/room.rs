@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use base::{Epoch, RoomId, Seq, Uid};
+use proto::message::Mark;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use wire::frame::{Read, ServerFrame};
 
@@ -19,8 +20,9 @@ use crate::ws::{Ending, Link};
 const RING: usize = 256;
 /// Bytes of the frames in the ring, most.
 const RING_BYTES: usize = 128 * 1024;
-/// Watchers of a room in which everybody hears how far the others have read, most.
-const TELL_ALL: usize = 500;
+/// Frames that one record's read markers may make here, most. A second brings ten such
+/// records from a replica.
+const MARKS_TOLD: usize = 5_000;
 /// Frames that wait behind a hole, most; beyond, they are fetched again later.
 const HELD: usize = 1_024;
 
@@ -217,20 +219,31 @@ impl Room {
             .retain(|watcher| !Arc::ptr_eq(&watcher.watch.link, link));
     }
 
-    /// Tells who watches how far somebody has read. In a large room nobody looks at that but
-    /// his own devices: everybody's word to everybody would be too much.
-    pub(crate) fn tell(&self, id: RoomId, uid: Uid, read: Seq) {
-        let frame = ServerFrame::Read(Read {
-            room: id,
-            uid,
-            id: read,
-            reference: None,
-        });
-        let text = Utf8Bytes::from(frame.to_json());
-        let is_large = self.watchers.len() > TELL_ALL;
+    /// Tells who watches how far others have read. Where that is many times many, each
+    /// hears of himself alone, for his other devices.
+    pub(crate) fn tell(&self, id: RoomId, marks: &[Mark]) {
+        let frame = |mark: &Mark| {
+            let uid = Uid::new(mark.uid)?;
+            let frame = ServerFrame::Read(Read {
+                room: id,
+                uid,
+                id: Seq(mark.read),
+                reference: None,
+            });
+            Some((uid, Utf8Bytes::from(frame.to_json())))
+        };
+        let frames: BTreeMap<Uid, Utf8Bytes> = marks.iter().filter_map(frame).collect();
+        let is_too_much = self.watchers.len() * frames.len() > MARKS_TOLD;
         for Watcher { watch, .. } in &self.watchers {
-            if watch.link.wants_every_kind() && (watch.uid == uid || !is_large) {
-                watch.link.offer(text.clone());
+            if !watch.link.wants_every_kind() {
+                continue;
+            }
+            if !is_too_much {
+                for text in frames.values() {
+                    watch.link.offer(text.clone());
+                }
+            } else if let Some(his) = frames.get(&watch.uid) {
+                watch.link.offer(his.clone());
             }
         }
     }
@@ -419,6 +432,10 @@ mod tests {
         assert_eq!(seqs(&queue), [0; 0]);
     }
 
+    fn mark(uid: u64) -> Mark {
+        Mark { uid, read: 7 }
+    }
+
     #[test]
     fn how_far_one_has_read_is_told_to_those_who_know_the_word() {
         let mut room = Room::default();
@@ -428,7 +445,7 @@ mod tests {
         }
         links[0].0.want_every_kind();
         links[1].0.want_every_kind();
-        room.tell(RoomId::new(1).unwrap(), Uid::new(2).unwrap(), Seq(7));
+        room.tell(RoomId::new(1).unwrap(), &[mark(2)]);
         let told = |at: usize| links[at].1.take().into_iter().collect::<Vec<_>>();
         let frame = r#"{"Type":"read","RoomID":1,"UID":2,"ID":7}"#;
         assert_eq!((told(0), told(1)), (vec![frame.into()], vec![frame.into()]));
@@ -436,16 +453,20 @@ mod tests {
     }
 
     #[test]
-    fn in_a_large_room_ones_own_devices_alone_are_told() {
+    fn where_many_read_along_ones_own_devices_alone_are_told() {
         let mut room = Room::default();
-        let links: Vec<_> = (0..=TELL_ALL).map(|_| Link::new(10)).collect();
+        let links: Vec<_> = (0..100).map(|_| Link::new(100)).collect();
         for ((link, _), uid) in links.iter().zip(1..) {
             link.want_every_kind();
             room.admit(watch(link, uid, 0), Seq(0), Seq(0), None);
         }
-        room.tell(RoomId::new(1).unwrap(), Uid::new(2).unwrap(), Seq(7));
-        let told = links.iter().map(|(_, queue)| queue.take().len());
-        assert_eq!(told.collect::<Vec<_>>()[..3], [0, 1, 0]);
+        for (marks, expected) in [(50, [50, 50, 50]), (51, [0, 1, 0])] {
+            // The first watcher has not read along.
+            let marks: Vec<_> = (2..).step_by(2).map(mark).take(marks).collect();
+            room.tell(RoomId::new(1).unwrap(), &marks);
+            let told = links.iter().map(|(_, queue)| queue.take().len());
+            assert_eq!(told.collect::<Vec<_>>()[..3], expected);
+        }
     }
 
     #[test]

@@ -115,6 +115,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
 ) -> Answer<Response> {
     if RoomsQuery::parse(query.as_deref())?.details {
+        gateway.limits.details(caller.uid)?;
         let rooms = details::mine(&gateway, &caller.call).await?;
         return Ok(Json(rooms).into_response());
     }

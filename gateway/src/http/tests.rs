@@ -323,6 +323,18 @@ async fn a_path_that_names_no_id_is_a_bad_request() {
 }
 
 #[tokio::test]
+async fn the_page_is_at_home_in_one_place() {
+    let house = house(&[]);
+    let page = house.get("/").await;
+    assert_eq!(page.status(), StatusCode::OK);
+    assert!(page.headers().contains_key("content-security-policy"));
+    for path in ["/web/x/index.html", "/web/x/%FF", "/web/x/../Cargo.toml"] {
+        let refusal = problem(house.get(path).await).await;
+        assert_eq!(refusal.code, Code::NotFound, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_unavailable_and_what_breaks_is_internal() {
     let house = house(&[]);
     for path in ["/rooms", "/room/1", "/messages/1"] {

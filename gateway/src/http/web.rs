@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -106,10 +107,13 @@ async fn page(State(_): State<Gateway>, _: Onlooker, headers: HeaderMap) -> Answ
 async fn file(
     State(_): State<Gateway>,
     _: Onlooker,
-    Path((asked, name)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let EmbeddedFile { data, metadata } = Files::get(&name).ok_or_else(not_found)?;
+    let Path((asked, name)) = path.map_err(|_| not_found())?;
+    // The page itself is a document, and at home at `/` alone.
+    let file = Files::get(&name).filter(|_| name != PAGE);
+    let EmbeddedFile { data, metadata } = file.ok_or_else(not_found)?;
     let mut response = answer(&headers, &etag(&metadata.sha256_hash()), &name, data);
     response.extensions_mut().insert(PageFile);
     // While a system is upgraded, a page of one version may ask a gateway of another.

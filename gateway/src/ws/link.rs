@@ -52,7 +52,12 @@ impl Link {
     /// Puts a frame into the queue. A full queue marks the connection as too slow:
     /// it ends, and the client resumes from the log. Returns whether it is alive.
     pub(crate) fn offer(&self, frame: Utf8Bytes) -> bool {
-        match self.queue.offer(frame) {
+        self.offer_after(frame, || ())
+    }
+
+    /// The same, and does `first` before anybody can take the frame.
+    fn offer_after(&self, frame: Utf8Bytes, first: impl FnOnce()) -> bool {
+        match self.queue.offer(frame, first) {
             Ok(()) => true,
             Err(Refused::Full) => {
                 self.end(Ending::Slow);
@@ -93,6 +98,10 @@ impl Link {
         self.every_kind.load(Ordering::Relaxed)
     }
 
+    fn settle(&self) {
+        self.under_way.fetch_sub(1, Ordering::Release);
+    }
+
     /// Posts and read markers without an answer.
     pub(crate) fn under_way(&self) -> usize {
         self.under_way.load(Ordering::Acquire)
@@ -108,7 +117,7 @@ impl Outlet {
         self.0.queue.next().await
     }
 
-    /// Takes all frames that wait, once there are some.
+    /// Takes all frames that wait, once there are some or a command has ended without one.
     pub(super) async fn filled(&self) -> VecDeque<Utf8Bytes> {
         self.0.queue.filled().await
     }
@@ -149,23 +158,35 @@ impl Drop for Outlet {
 }
 
 /// A command whose answer is to come; the connection is told by its end.
-pub(crate) struct UnderWay(Arc<Link>);
+pub(crate) struct UnderWay {
+    link: Arc<Link>,
+    is_answered: bool,
+}
 
 impl UnderWay {
     pub(crate) fn begin(link: &Arc<Link>) -> Self {
         link.under_way.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(link))
+        Self {
+            link: Arc::clone(link),
+            is_answered: false,
+        }
     }
 
-    /// Answers; nothing is under way then.
-    pub(crate) fn answer(self, frame: &ServerFrame) {
-        self.0.offer(frame.to_json().into());
+    /// Answers; nothing is under way for whoever takes the answer.
+    pub(crate) fn answer(mut self, frame: &ServerFrame) {
+        let frame = frame.to_json().into();
+        self.is_answered = self.link.offer_after(frame, || self.link.settle());
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Release);
+        // The connection may wait for room to read on, or for the last of these to go down,
+        // and no frame tells it.
+        if !self.is_answered {
+            self.link.settle();
+            self.link.queue.nudge();
+        }
     }
 }
 
@@ -209,5 +230,38 @@ impl Waiter for Answer {
             }
         };
         self.under_way.answer(&frame);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wire::frame::Pong;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_ends_without_a_frame_is_noticed() {
+        let (link, outlet) = Link::new(10);
+        let under_way = UnderWay::begin(&link);
+        assert_eq!(link.under_way(), 1);
+        drop(under_way);
+        let filled = tokio::time::timeout(Duration::from_secs(10), outlet.filled());
+        assert!(filled.await.unwrap().is_empty());
+        assert_eq!(link.under_way(), 0);
+        assert!(outlet.take().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_takes_an_answer_finds_it_given() {
+        let (link, outlet) = Link::new(10);
+        UnderWay::begin(&link).answer(&ServerFrame::Pong(Pong::default()));
+        assert_eq!((outlet.filled().await.len(), link.under_way()), (1, 0));
+        // Nobody reads any more: it is settled all the same.
+        let under_way = UnderWay::begin(&link);
+        drop(outlet);
+        under_way.answer(&ServerFrame::Pong(Pong::default()));
+        assert_eq!(link.under_way(), 0);
     }
 }

@@ -38,13 +38,15 @@ struct State {
     /// The first reason to end counts.
     ending: Option<Ending>,
     draining: bool,
+    /// Something has ended without a frame.
+    nudged: bool,
     open: bool,
 }
 
 /// What a connection has to do.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// Write these.
+    /// Write these; none where something ended without a frame.
     Frames(VecDeque<Utf8Bytes>),
     /// End.
     End(Ending),
@@ -64,7 +66,9 @@ pub(super) enum Refused {
 impl State {
     fn take(&mut self) -> Option<VecDeque<Utf8Bytes>> {
         self.taken += self.frames.len();
-        (!self.frames.is_empty()).then(|| std::mem::take(&mut self.frames))
+        let is_news = !self.frames.is_empty() || self.nudged;
+        self.nudged = false;
+        is_news.then(|| std::mem::take(&mut self.frames))
     }
 }
 
@@ -78,6 +82,7 @@ impl Queue {
                 waits_since: None,
                 ending: None,
                 draining: false,
+                nudged: false,
                 open: true,
             }),
             news: AtomicWaker::new(),
@@ -85,8 +90,8 @@ impl Queue {
         }
     }
 
-    /// Puts a frame behind the others.
-    pub(super) fn offer(&self, frame: Utf8Bytes) -> Result<(), Refused> {
+    /// Puts a frame behind the others, and does what has to be done before it is taken.
+    pub(super) fn offer(&self, frame: Utf8Bytes, first: impl FnOnce()) -> Result<(), Refused> {
         let mut state = self.state();
         if !state.open {
             return Err(Refused::Closed);
@@ -100,6 +105,7 @@ impl Queue {
             }
         }
         state.frames.push_back(frame);
+        first();
         drop(state);
         // Otherwise whoever writes knows already.
         if is_first {
@@ -120,7 +126,7 @@ impl Queue {
         .await
     }
 
-    /// Takes all that waits, once something does.
+    /// Takes all that waits, once something does or has ended without a frame.
     pub(super) async fn filled(&self) -> VecDeque<Utf8Bytes> {
         self.once(State::take).await
     }
@@ -161,6 +167,12 @@ impl Queue {
         self.news.wake();
     }
 
+    /// Has whoever writes look again, though there is no frame for him.
+    pub(super) fn nudge(&self) {
+        self.state().nudged = true;
+        self.news.wake();
+    }
+
     /// Takes all that waits.
     pub(super) fn take(&self) -> VecDeque<Utf8Bytes> {
         self.state().take().unwrap_or_default()
@@ -193,7 +205,7 @@ mod tests {
     use super::*;
 
     fn offer(queue: &Queue, count: usize) -> Result<(), Refused> {
-        (0..count).try_for_each(|_| queue.offer(Utf8Bytes::from_static("frame")))
+        (0..count).try_for_each(|_| queue.offer(Utf8Bytes::from_static("frame"), || ()))
     }
 
     #[tokio::test(start_paused = true)]

@@ -113,13 +113,30 @@ macro_rules! invitations {
             Ok(())
         }
 
-        /// Drops an invitation that is good.
+        /// Drops an invitation that is good, by the right of the room's owner or of who made
+        /// it: who leaves as the last can still shut the door behind him.
         async fn drop_invitation(
             tx: &mut $Connection,
             room: RoomId,
             code: CodeHash,
+            by: Uid,
             now: Timestamp,
         ) -> Result<(), ChangeError> {
+            // Served by the primary key.
+            let is_his: bool = sqlx::query_scalar(
+                "SELECT EXISTS (
+                     SELECT 1
+                     FROM invitations
+                     WHERE code_hash = $1 AND created_by = $2
+                 )",
+            )
+            .bind(&code.0[..])
+            .bind(by.as_i64())
+            .fetch_one(&mut *tx)
+            .await?;
+            if !is_his {
+                owner_only(tx, room, by).await?;
+            }
             if !is_good(tx, room, code, now).await? {
                 return Err(Refusal::NoInvitation.into());
             }

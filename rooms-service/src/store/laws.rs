@@ -14,6 +14,7 @@ use invitations::{
     of_two_who_want_the_last_use_one_gets_it, only_the_owner_makes_invitations_and_withdraws_them,
     what_a_code_leads_to_is_as_it_was_made, what_is_good_no_more_lets_nobody_in,
     who_came_in_by_the_last_use_finds_his_own_change, who_is_in_takes_no_use,
+    who_made_an_invitation_withdraws_it_when_he_has_left,
 };
 
 use super::{ChangeError, CreateError, Store};
@@ -396,6 +397,7 @@ laws![
     an_invitation_lets_in_as_many_as_it_says,
     who_is_in_takes_no_use,
     who_came_in_by_the_last_use_finds_his_own_change,
+    who_made_an_invitation_withdraws_it_when_he_has_left,
     what_is_good_no_more_lets_nobody_in,
     of_two_who_want_the_last_use_one_gets_it,
     only_the_owner_makes_invitations_and_withdraws_them,

@@ -268,8 +268,7 @@ impl Store for PostgresStore {
     ) -> Result<(), ChangeError> {
         let mut tx = self.pool.begin().await?;
         lock(&mut tx, room).await?;
-        owner_only(&mut tx, room, by).await?;
-        drop_invitation(&mut tx, room, code, now).await?;
+        drop_invitation(&mut tx, room, code, by, now).await?;
         tx.commit().await?;
         Ok(())
     }

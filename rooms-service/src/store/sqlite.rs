@@ -245,8 +245,7 @@ impl Store for SqliteStore {
     ) -> Result<(), ChangeError> {
         let mut tx = self.file.writer.begin_with(BEGIN).await?;
         lock(&mut tx, room).await?;
-        owner_only(&mut tx, room, by).await?;
-        drop_invitation(&mut tx, room, code, now).await?;
+        drop_invitation(&mut tx, room, code, by, now).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -158,6 +158,22 @@ scenarios! {
         own.stop().await;
     }
 
+    async fn looking_at_all_of_ones_rooms_is_limited_by_user(world: World) {
+        let own = world.own(true).await;
+        let (ann, bob) = own.two_users().await;
+        let look = async |api: &Api| {
+            futures_util::future::join_all((0..150).map(|_| api.room_details())).await
+        };
+        let codes = look(ann.api()).await;
+        let refused: Vec<_> = codes.into_iter().filter_map(Result::err).collect();
+        assert!(!refused.is_empty(), "a hundred and fifty at once, and none was too many");
+        for refusal in refused {
+            assert_eq!(refusal.code(), Some(Code::RateLimited), "{refusal:?}");
+        }
+        bob.api().room_details().await.unwrap();
+        own.stop().await;
+    }
+
     async fn sends_are_limited_by_user_on_whatever_connection(world: World) {
         let own = world.own(true).await;
         let (ann, bob) = own.two_users().await;

@@ -231,7 +231,7 @@ fn invitations() -> Vec<Route> {
         Route::new((Put, "/invites/{Code}"), "acceptInvitation", "Become a member by a code")
             .authenticated()
             .served()
-            .about("Also of a private room. A use is taken by who becomes a member, and by nobody else.")
+            .about("Also of a private room. A use is taken by who becomes a member, and by nobody else. Who is in is told so while the code is kept, good or not: his first try may have let him in.")
             .answers::<Joined>(StatusCode::OK, "Joined.", json!(Joined::of(ROOM)))
             .refuses(Code::NotFound, GOOD_NO_MORE)
             .refuses(Code::Conflict, "already a member"),
@@ -239,7 +239,7 @@ fn invitations() -> Vec<Route> {
             .authenticated()
             .served()
             .answers::<Status>(StatusCode::OK, "Withdrawn.", json!(Status::WITHDRAWN))
-            .refuses(Code::PermissionDenied, "only the creator invites")
+            .refuses(Code::PermissionDenied, "only the creator withdraws it, or who made it")
             .refuses(Code::NotFound, GOOD_NO_MORE),
     ]
 }

@@ -112,7 +112,8 @@ pub(super) async fn who_came_in_by_the_last_use_finds_his_own_change(store: Shar
     let first = accept(&store, id, BOB).await.unwrap();
     assert_eq!(accept(&store, id, BOB).await, Ok(first));
     store.applied(id, first).await.unwrap();
-    assert_eq!(accept(&store, id, BOB).await, Err(Refusal::NoInvitation));
+    assert_eq!(accept(&store, id, BOB).await, Err(Refusal::Already));
+    assert_eq!(accept(&store, id, EVE).await, Err(Refusal::NoInvitation));
 }
 
 pub(super) async fn what_is_good_no_more_lets_nobody_in(store: Shared) {
@@ -170,6 +171,18 @@ pub(super) async fn only_the_owner_makes_invitations_and_withdraws_them(store: S
         let withdrawn = store.withdraw_invitation(id, code, ANN, now).await;
         assert_eq!(refusal(withdrawn), Some(Refusal::NoInvitation));
     }
+}
+
+pub(super) async fn who_made_an_invitation_withdraws_it_when_he_has_left(store: Shared) {
+    let id = room(&store, "lobby").await;
+    make(&store, &invitation(id, CODE, None)).await;
+    wish(&store, id, Wish::Leave { uid: ANN }).await.unwrap();
+    accept(&store, id, BOB).await.unwrap();
+    let withdrawn = store.withdraw_invitation(id, CODE, BOB, NOW).await;
+    assert_eq!(refusal(withdrawn), Some(Refusal::NotOwner));
+    let withdrawn = store.withdraw_invitation(id, CODE, ANN, NOW).await;
+    assert_eq!(refusal(withdrawn), None);
+    assert_eq!(accept(&store, id, EVE).await, Err(Refusal::NoInvitation));
 }
 
 pub(super) async fn a_room_has_so_many_invitations_at_once(store: Shared) {
