@@ -178,14 +178,22 @@ scenario("an address of the web becomes a link that gives nothing away", async (
   const ann = await arrive();
   await ann.register();
   await ann.createRoom();
-  await ann.say("See https://example.org/a_(b)?q=1#x, or (www.example.org).");
-  await ann.sees("See https://example.org/a_(b)?q=1#x, or (www.example.org).");
+  const said = [
+    "See https://example.org/a_(b)?q=1#x, or (www.example.org).",
+    "“https://example.org/quoted” and 见https://example.org/中，谢谢",
+    "https://example.com@example.org/ looks as if it led elsewhere",
+  ];
+  for (const text of said) await ann.say(text);
+  await ann.reads(said);
   const links = await ann.log.getByRole("link").evaluateAll((all) =>
     all.map(({ href, rel, target }) => `${href} ${rel} ${target}`),
   );
   const around = "noopener noreferrer nofollow _blank";
   equal(links[0], `https://example.org/a_(b)?q=1#x ${around}`);
   equal(links[1], `https://www.example.org/ ${around}`);
+  equal(links[2], `https://example.org/quoted ${around}`);
+  equal(links[3], `https://example.org/%E4%B8%AD ${around}`);
+  equal(links.length, 4);
 });
 
 scenario("Enter sends, Shift+Enter breaks the line, and too much is counted", async ({ arrive }) => {
@@ -204,7 +212,8 @@ scenario("Enter sends, Shift+Enter breaks the line, and too much is counted", as
   await ann.page.getByText("1 too many").waitFor();
   ok(await ann.page.getByRole("button", { name: "Send" }).isDisabled());
   await ann.composer.press("Enter");
-  await ann.composer.fill("😀".repeat(2_000));
+  // What is around them is not sent.
+  await ann.composer.fill(`${"😀".repeat(2_000)}\n`);
   await ann.composer.press("Enter");
   await ann.reads(["one\ntwo", "😀".repeat(2_000)]);
 });
@@ -220,6 +229,8 @@ scenario("who leaves a room or is removed has it no more", async ({ arrive }) =>
   await bob.press("Members");
   await bob.press("Leave room");
   await bob.page.getByText("Choose a room.").waitFor();
+  const focused = () => bob.page.evaluate(() => document.activeElement.querySelector(".name")?.textContent);
+  equal(await focused(), other);
   await bob.enter(other);
   await ann.press("Members");
   await ann.press(`Remove ${bob.name}`);
@@ -270,6 +281,11 @@ scenario("a message while one looks elsewhere is notified, once one agreed", asy
   await bob.hasUnread(room, 0);
   const shown = await bob.page.evaluate(() => window.shown);
   equal(shown.join(), `${room} | ${ann.name}: Where are you?`);
+  // Who comes next at this computer has not agreed.
+  await bob.logOut();
+  await bob.register(unique("eve"));
+  await bob.press(bob.name);
+  equal(await bob.page.getByLabel("Notify me of messages").isChecked(), false);
 });
 
 async function pair(arrive) {

@@ -65,6 +65,66 @@ scenario("what a closed tab had not sent the next one sends", async ({ arrive, l
   await ann.isDone();
 });
 
+scenario("what a closed tab had not sent one that is open sends", async ({ arrive, line }) => {
+  const wire = await line();
+  const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];
+  await together(ann, bob);
+  const tab = ann.at(await ann.open(ann.page.url()));
+  await tab.isIn(await bob.title());
+  wire.cut();
+  for (const { page } of [ann, tab]) await page.getByText(/^Offline\./u).waitFor();
+  await ann.say("Before the tab was closed");
+  await ann.pending.getByText("Sending…").waitFor();
+  await tab.press(ann.name);
+  await tab.page.getByText("1 message could not be sent yet").waitFor();
+  await tab.press("Close");
+  await ann.page.close();
+  wire.mend();
+  await bob.reads(["Before the tab was closed"]);
+  await tab.reads(["Before the tab was closed"]);
+  await tab.isDone();
+});
+
+scenario("a browser that hears that the network is gone says so, and hides nothing by it", async ({ arrive }) => {
+  const [ann, bob] = [await arrive({ viewport: { width: 320, height: 640 } }), await arrive()];
+  const room = await together(ann, bob);
+  await ann.isOffline(true);
+  await ann.page.getByText(/^Offline\./u).waitFor();
+  await ann.page.getByRole("link", { name: "Back to the rooms" }).click();
+  await ann.enter(room);
+  await ann.say("Written in the tunnel");
+  await ann.pending.getByText("Sending…").waitFor();
+  await ann.isOffline(false);
+  await bob.reads(["Written in the tunnel"]);
+  await ann.reads(["Written in the tunnel"]);
+  await ann.isDone();
+  await ann.page.getByText(/^Offline\./u).waitFor({ state: "hidden" });
+});
+
+scenario("what was for a room that one is out of does not go out by itself", async ({ arrive, line }) => {
+  const wire = await line();
+  const [ann, bob] = [await arrive(), await arrive({ url: wire.url })];
+  const room = await together(ann, bob);
+  wire.cut();
+  await bob.page.getByText(/^Offline\./u).waitFor();
+  await bob.say("About yesterday");
+  await ann.press("Members");
+  await ann.press(`Remove ${bob.name}`);
+  await ann.page.getByText(`${bob.name} is out.`).waitFor();
+  await ann.press("Close");
+  wire.mend();
+  await until(
+    async () => (await bob.entryOf(room).count()) === 0,
+    () => ok(false, "the room is still there"),
+  );
+  await ann.invite(bob.name);
+  await bob.enter(room);
+  await bob.page.getByText("Not sent: You were no member of the room any more.").waitFor();
+  await bob.press("Retry");
+  await ann.reads(["About yesterday"]);
+  await bob.isDone();
+});
+
 scenario("an acknowledgement that is lost makes no second message", async ({ arrive, line }) => {
   const wire = await line();
   const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];

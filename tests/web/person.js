@@ -43,6 +43,11 @@ export class Person {
     return person;
   }
 
+  /** The browser hears that the network is gone, or back. */
+  isOffline(isIt) {
+    return this.#context.setOffline(isIt);
+  }
+
   /** Another tab of the same browser. */
   async open(url) {
     const page = await this.#context.newPage();

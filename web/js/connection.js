@@ -59,6 +59,8 @@ export class Connection extends EventTarget {
     this.#account = account;
     const { signal } = this.#living;
     addEventListener("online", () => this.#hurry(), { signal });
+    // A server on this machine is still there: then it is back in a moment.
+    addEventListener("offline", () => this.#isOpen && this.#failed(), { signal });
     addEventListener("pageshow", () => this.#hurry(), { signal });
     document.addEventListener("visibilitychange", () => document.hidden || this.#hurry(), { signal });
   }

@@ -34,6 +34,13 @@ export function icon(path) {
   return svg;
 }
 
+/** Puts the focus on an element when what had it is gone. */
+export function catchFocus(element) {
+  if (document.activeElement && document.activeElement !== document.body) return;
+  if (element.tabIndex < 0) element.tabIndex = -1;
+  element.focus({ preventScroll: true });
+}
+
 /** Calls `act` at most once a frame, however often it is asked to. */
 export function oncePerFrame(act) {
   let asked = 0;

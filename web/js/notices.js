@@ -1,9 +1,9 @@
 // Tells a user who looks elsewhere: the count in the title, and a notification once he agreed.
 
-import { read, write } from "./store.js";
+import { ofUser, read, write } from "./store.js";
 import { texts } from "./texts.js";
 
-const AGREED = "notify";
+const agreed = (uid) => `${ofUser(uid)}notify`;
 const SEEN = "seen";
 /** A tab that is looked at says so, so often; one that said nothing for longer is not. */
 const SAY = 2_000;
@@ -42,19 +42,21 @@ export class Notices {
     return "Notification" in window && isSecureContext;
   }
 
-  static get areOn() {
-    return Notices.arePossible && read(AGREED) === true && Notification.permission === "granted";
+  /** Whether a user has agreed to them in this browser. */
+  static areOnFor(uid) {
+    return Notices.arePossible && read(agreed(uid)) === true && Notification.permission === "granted";
   }
 
   /** Asks the user, where he has not said yet. Says whether they are on now. */
-  static async turn(on) {
+  static async turn(uid, on) {
     if (on && Notification.permission !== "granted") await Notification.requestPermission();
-    write(AGREED, on);
-    return Notices.areOn;
+    write(agreed(uid), on);
+    return Notices.areOnFor(uid);
   }
 
   #notify({ room, event }) {
-    if (!Notices.areOn || event.UID === this.#account.uid) return;
+    const { uid } = this.#account;
+    if (!Notices.areOnFor(uid) || event.UID === uid) return;
     // Where one tab of some is looked at, the user is here.
     if (!document.hidden || Date.now() - (read(SEEN) ?? 0) < STALE) return;
     const author = this.#people.nameOf(event.UID) || texts.somebody;

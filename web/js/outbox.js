@@ -3,17 +3,20 @@
 // Invariants: what is written here is sent until it is acknowledged or refused for good,
 // always with the same Nonce, so it is never there twice; in a room one message at a time is
 // under way, so what was said first comes first. It is kept in localStorage: a tab that is
-// reloaded goes on, and what a closed tab left is taken over by the next one.
+// reloaded goes on, and what a closed tab left is taken over by another one.
 
 import { Disconnected, Refusal } from "./connection.js";
 import { claim } from "./locks.js";
 import { namesUnder, nonce, ofUser, read, write } from "./store.js";
+import { texts } from "./texts.js";
 
 /** Messages that wait, most. */
 const MOST = 500;
 /** How long to wait before what was refused for now is tried again, milliseconds. */
 const SHORTEST = 1_000;
 const LONGEST = 15_000;
+/** How often it is looked whether a tab that is gone has left something. */
+const ADOPT = 30_000;
 
 /** Under which name this tab keeps its own, whoever is logged in. */
 const OWN = nonce();
@@ -30,48 +33,81 @@ let claimed;
 export class Outbox extends EventTarget {
   #connection;
   #rooms;
-  #name = "";
+  #prefix = "";
   /** @type {Entry[]} */
   #entries = [];
   /** Rooms that something is under way in, or waits for its next try. */
   #busy = new Set();
+  #adopting = 0;
+  /** Whether the browser keeps what is unsent. */
+  #isKept = true;
+  #living = new AbortController();
 
   constructor(connection, rooms) {
     super();
     this.#connection = connection;
     this.#rooms = rooms;
-    connection.addEventListener("open", () => this.#sendAll());
+    connection.addEventListener("open", () => {
+      this.#sendAll();
+      this.#adopt();
+    });
+    rooms.addEventListener("list", () => this.#giveUpStrangers());
     rooms.addEventListener("room", ({ detail }) => {
       this.#settle(detail);
       this.#sendAll();
     });
+    // Who closes the tab all the same knows what he does.
+    const warn = (event) => !this.#isKept && event.preventDefault();
+    addEventListener("beforeunload", warn, { signal: this.#living.signal });
   }
 
-  /** Takes over what this tab, or one that is gone, has left. */
+  /** Takes over what this tab has left, and whatever one that is gone has, now and later. */
   async start(uid) {
-    const prefix = `${ofUser(uid)}outbox.`;
     claimed ??= claim(`outbox.${OWN}`);
     await claimed;
-    this.#name = prefix + OWN;
-    for (const left of namesUnder(prefix)) {
-      if (left !== OWN && !(await claim(`outbox.${left}`))) continue;
-      this.#entries.push(...(read(prefix + left) ?? []));
+    if (this.#living.signal.aborted) return;
+    this.#prefix = `${ofUser(uid)}outbox.`;
+    this.#entries.unshift(...(read(this.#prefix + OWN) ?? []));
+    this.#changed();
+    await this.#adopt();
+    this.#sendAll();
+    if (!this.#living.signal.aborted) this.#adopting = setInterval(() => this.#adopt(), ADOPT);
+  }
+
+  stop() {
+    this.#living.abort();
+    clearInterval(this.#adopting);
+  }
+
+  async #adopt() {
+    if (!this.#prefix) return;
+    for (const left of namesUnder(this.#prefix)) {
+      if (left === OWN || !(await claim(`outbox.${left}`))) continue;
+      // The user may have logged out meanwhile.
+      const entries = this.#living.signal.aborted ? null : read(this.#prefix + left);
+      if (!entries) continue;
+      this.#entries.push(...entries);
+      this.#entries.sort((a, b) => a.at - b.at);
       // First here, then no more there.
       this.#changed();
-      if (left !== OWN) write(prefix + left, null);
+      write(this.#prefix + left, null);
+      this.#sendAll();
     }
-    this.#entries.sort((a, b) => a.at - b.at);
-    this.#changed();
-    this.#sendAll();
   }
 
   of(room) {
     return this.#entries.filter((entry) => entry.room === room.id);
   }
 
-  /** How many messages the server has not acknowledged. */
+  /** How many messages the server has not acknowledged, those of other tabs with them. */
   get unsent() {
-    return this.#entries.filter((entry) => entry.state !== "sent").length;
+    const tabs = this.#prefix ? namesUnder(this.#prefix).filter((name) => name !== OWN) : [];
+    const others = tabs.flatMap((name) => read(this.#prefix + name) ?? []);
+    return this.#unsent.length + others.length;
+  }
+
+  get #unsent() {
+    return this.#entries.filter((entry) => entry.state !== "sent");
   }
 
   /** Takes a message in; says whether there was a place for it. */
@@ -125,6 +161,8 @@ export class Outbox extends EventTarget {
       } catch (error) {
         if (error instanceof Disconnected) break;
         if (!(error instanceof Refusal)) throw error;
+        // It was not for the text that it was refused: the room is not followed yet again.
+        if (!this.#rooms.isSubscribed(id)) break;
         if (error.retryable) {
           await new Promise((done) => setTimeout(done, pause));
           pause = Math.min(2 * pause, LONGEST);
@@ -144,6 +182,16 @@ export class Outbox extends EventTarget {
     return this.#entries.find((entry) => entry.room === id && entry.state === "waiting");
   }
 
+  /** What is for rooms that the user is not in any more does not go out when he is again. */
+  #giveUpStrangers() {
+    if (!this.#rooms.isLoaded) return;
+    const isStray = (entry) => entry.state === "waiting" && !this.#rooms.get(entry.room);
+    const strays = this.#entries.filter(isStray);
+    if (strays.length === 0) return;
+    for (const entry of strays) Object.assign(entry, { state: "failed", why: texts.notInRoom });
+    this.#changed();
+  }
+
   /** Drops what is in the room's log here. */
   #settle(room) {
     const isThere = (entry) => entry.state === "sent" && entry.id <= (room?.end ?? Infinity);
@@ -154,8 +202,9 @@ export class Outbox extends EventTarget {
   }
 
   #changed() {
-    const unsent = this.#entries.filter((entry) => entry.state !== "sent");
-    if (this.#name) write(this.#name, unsent.length > 0 ? unsent : null);
+    const unsent = this.#unsent;
+    const isWritten = this.#prefix && write(this.#prefix + OWN, unsent.length > 0 ? unsent : null);
+    this.#isKept = unsent.length === 0 || isWritten;
     this.dispatchEvent(new Event("entries"));
   }
 }

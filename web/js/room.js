@@ -82,7 +82,8 @@ export class Room extends EventTarget {
     this.lastRead = Math.max(this.lastRead, details.LastRead);
     this.head = Math.max(this.head, details.Head);
     this.epoch ??= details.Epoch;
-    this.lastMessage = details.LastMessage ?? this.lastMessage;
+    const last = details.LastMessage;
+    if (last && last.ID >= (this.lastMessage?.ID ?? 0)) this.lastMessage = last;
     this.#changed();
   }
 
@@ -93,6 +94,7 @@ export class Room extends EventTarget {
     if (reset) {
       this.lastRead = 0;
       this.unread = 0;
+      this.lastMessage = null;
       this.head = 0;
       this.#counted = 0;
     }

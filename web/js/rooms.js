@@ -6,6 +6,8 @@ import { Room } from "./room.js";
 
 /** How often the list is compared with the server's, milliseconds. */
 const LOOK = 5_000;
+/** And in a tab that is not looked at. */
+const HIDDEN_LOOK = 30_000;
 /** Rooms that one connection may be subscribed to. */
 const SUBSCRIBED = 200;
 /** How long to wait before what was refused for now is asked for again. */
@@ -29,6 +31,7 @@ export class Rooms extends EventTarget {
   /** Subscribed on the connection as it is now. */
   #subscribed = new Set();
   #looking = 0;
+  #lookedAt = 0;
   /** Rooms whose marker went out a moment ago. */
   #marks = new Map();
   /** Rooms whose read marker could not be told yet. */
@@ -78,7 +81,9 @@ export class Rooms extends EventTarget {
   async start() {
     await this.reload();
     if (this.#living.signal.aborted) return;
-    this.#looking = setInterval(() => document.hidden || this.look(), LOOK);
+    this.#looking = setInterval(() => {
+      if (!document.hidden || Date.now() - this.#lookedAt >= HIDDEN_LOOK) this.look();
+    }, LOOK);
   }
 
   stop() {
@@ -89,6 +94,7 @@ export class Rooms extends EventTarget {
   /** Has the list changed? To ask costs the server little. */
   async look() {
     if (!this.#connection.isOpen) return;
+    this.#lookedAt = Date.now();
     try {
       const { IDs: ids } = await this.#account.call("GET", "/rooms");
       const isSame = ids.length === this.#rooms.size && ids.every((id) => this.#rooms.has(id));
@@ -125,7 +131,10 @@ export class Rooms extends EventTarget {
 
   /** Comes into a room of this id by `act`, a call of the API. */
   async enter(id, act) {
-    await act();
+    await act().catch((error) => {
+      // He is in: another tab, or a try whose answer was lost, let him in.
+      if (error.code !== "conflict") throw error;
+    });
     await this.reload();
     return this.#rooms.get(id);
   }

@@ -1,23 +1,33 @@
-// What the browser keeps for us: small JSON values under names of our own. A browser that
-// refuses to keep anything (private modes, a full disk) costs what it would have kept, no more.
+// What the browser keeps for us: small JSON values under names of our own. What it refuses to
+// keep (private modes, a full disk) is there for as long as the tab is.
 
 const PREFIX = "parley.";
 
+/** What the browser did not take. */
+const unkept = new Map();
+// Another tab had more luck: what it keeps is newer.
+addEventListener("storage", ({ key }) => unkept.delete(key));
+
 export function read(name) {
+  const key = PREFIX + name;
   try {
-    return JSON.parse(localStorage.getItem(PREFIX + name));
+    return JSON.parse(unkept.get(key) ?? localStorage.getItem(key));
   } catch {
     return null;
   }
 }
 
-/** Keeps a value; `null` forgets it. Says whether it is kept. */
+/** Keeps a value; `null` forgets it. Says whether the browser has it. */
 export function write(name, value) {
+  const key = PREFIX + name;
+  unkept.delete(key);
+  const text = JSON.stringify(value);
   try {
-    if (value === null) localStorage.removeItem(PREFIX + name);
-    else localStorage.setItem(PREFIX + name, JSON.stringify(value));
+    if (value === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, text);
     return true;
   } catch {
+    if (value !== null) unkept.set(key, text);
     return false;
   }
 }
@@ -27,11 +37,15 @@ export const ofUser = (uid) => `user.${uid}.`;
 
 /** The names that begin so, without what they begin with. */
 export function namesUnder(prefix) {
+  const all = PREFIX + prefix;
+  return [...new Set([...keptKeys(), ...unkept.keys()])]
+    .filter((key) => key.startsWith(all))
+    .map((key) => key.slice(all.length));
+}
+
+function keptKeys() {
   try {
-    const all = PREFIX + prefix;
-    return Object.keys(localStorage)
-      .filter((name) => name.startsWith(all))
-      .map((name) => name.slice(all.length));
+    return Object.keys(localStorage);
   } catch {
     return [];
   }

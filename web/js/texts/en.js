@@ -91,6 +91,7 @@ export default {
   wasRemoved: (who, by) => [by, " removed ", who],
   sending: "Sending…",
   sent: "Sent",
+  notInRoom: "You were no member of the room any more.",
   notSent: (why) => `Not sent: ${why}`,
   retry: "Retry",
   discard: "Discard",

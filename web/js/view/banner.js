@@ -9,11 +9,14 @@ const SOON = 1_000;
 const IN_VAIN = 2;
 
 export function banner({ connection, rooms }) {
-  const element = h("p", { class: "banner", role: "status", hidden: true });
+  const element = h("p", { class: "banner", role: "status" });
   let since = Date.now();
   let later = 0;
   const state = () => {
-    if (!connection.isOpen) return connection.failures >= IN_VAIN ? texts.offline : texts.connecting;
+    if (!connection.isOpen) {
+      const isOffline = connection.failures >= IN_VAIN || !navigator.onLine;
+      return isOffline ? texts.offline : texts.connecting;
+    }
     return rooms.isCatchingUp ? texts.catchingUp : "";
   };
   const draw = () => {
@@ -26,7 +29,6 @@ export function banner({ connection, rooms }) {
       later = setTimeout(draw, wait);
       return;
     }
-    element.hidden = text === "";
     if (element.textContent !== text) element.textContent = text;
   };
   for (const kind of ["open", "closed"]) connection.addEventListener(kind, draw);

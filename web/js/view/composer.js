@@ -27,12 +27,13 @@ export function composer({ account, room, say }) {
   const send = h("button", { type: "submit", class: "send", "aria-label": texts.send }, icon(SEND));
 
   const measure = () => {
-    const length = [...input.value].length;
+    const text = input.value.trim();
+    const length = [...text].length;
     const isTooLong = length > MOST;
     left.textContent = length >= SHOWN_FROM ? texts.charactersLeft(MOST - length) : "";
     left.classList.toggle("over", isTooLong);
     input.setAttribute("aria-invalid", String(isTooLong));
-    send.disabled = isTooLong || input.value.trim() === "";
+    send.disabled = isTooLong || text === "";
     // As high as what is in it; the style sheet says how high at most.
     input.style.height = "auto";
     input.style.height = `${input.scrollHeight}px`;

@@ -57,7 +57,6 @@ function register(account, show) {
       autocomplete: "username",
       required: true,
       minlength: "3",
-      maxlength: "20",
       autocapitalize: "none",
       spellcheck: "false",
     },

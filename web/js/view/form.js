@@ -36,15 +36,16 @@ export function form({ submit, act, explain = () => undefined }, ...children) {
   const button = h("button", { type: "submit", class: "main" }, submit);
   const run = async (event) => {
     event.preventDefault();
-    if (button.disabled) return;
-    button.disabled = true;
+    // The focus may be on the button, and stays there.
+    if (button.hasAttribute("aria-disabled")) return;
+    button.setAttribute("aria-disabled", "true");
     problem.textContent = "";
     try {
       await act();
     } catch (error) {
       problem.textContent = (error instanceof ApiError && explain(error)) || wordsFor(error);
     } finally {
-      button.disabled = false;
+      button.removeAttribute("aria-disabled");
     }
   };
   return h("form", { class: "form", onsubmit: run }, ...children, problem, button);

@@ -11,6 +11,7 @@ import { texts } from "../texts.js";
 import { announcer } from "./announcer.js";
 import { banner } from "./banner.js";
 import { conversation } from "./conversation.js";
+import { closeDialogs } from "./dialog.js";
 import { wordsFor } from "./form.js";
 import { openNewRoom } from "./newroom.js";
 import { RoomList } from "./roomlist.js";
@@ -31,6 +32,8 @@ export class House {
   /** Makes a button that leads to another room. */
   #another;
   #open = null;
+  /** The room that was last open. */
+  #left = null;
   #isReady = false;
   /** The address whose room the user is offered to join, if that is what he sees. */
   #offered = null;
@@ -49,8 +52,8 @@ export class House {
     };
     this.#another = (attributes, content) =>
       h("button", { type: "button", onclick: () => openNewRoom({ ...parts, show }), ...attributes }, content);
-    this.#list = new RoomList({ ...parts, another: this.#another });
     const { signal } = this.#living;
+    this.#list = new RoomList({ ...parts, another: this.#another, signal });
     new Notices({ ...parts, show, signal });
     const openAccount = () => openSettings({ account, outbox: this.#outbox });
     const name = h("bdi", {}, account.name);
@@ -85,6 +88,7 @@ export class House {
     this.#living.abort();
     this.#open?.view.close();
     this.#rooms.stop();
+    this.#outbox.stop();
     this.#connection.stop();
   }
 
@@ -115,6 +119,9 @@ export class House {
     if (before) {
       before.isOpen = false;
       before.shrink();
+      this.#left = before;
+      // They were about it.
+      closeDialogs();
     }
     this.#open = null;
     this.#list.current = room;
@@ -126,7 +133,10 @@ export class House {
     else if (this.#rooms.list.length > 0) this.#put(h("p", {}, texts.chooseRoom));
     else this.#put(h("p", {}, texts.welcome), this.#another({ class: "main" }, texts.newRoom));
     // Who came back to the list is where he left it.
-    if (before && !kind) this.#list.focus(before);
+    if (!kind && this.#left) {
+      this.#list.focus(this.#left);
+      this.#left = null;
+    }
   }
 
   #show(room) {

@@ -2,7 +2,12 @@
 
 import { h } from "../dom.js";
 
-const ADDRESS = /\b(?:https?:\/\/|www\.)[^\s<>"'`{}|\\^]+/giu;
+/**
+ * An address ends where it is quoted, at the punctuation of scripts that set no spaces, and at
+ * what turns the direction of writing.
+ */
+const ADDRESS =
+  /\b(?:https?:\/\/|www\.)[^\s<>"'`{}|\\^“”„‘’‚«»‹›…，。、；：！？（）「」『』【】《》〈〉\u200e\u200f\u202a-\u202e\u2066-\u2069]+/giu;
 
 /** What belongs to the sentence around an address, not to it. */
 const TRAILING = /[.,:;!?…*_~]+$/u;
@@ -38,12 +43,16 @@ function trimmed(found) {
   }
 }
 
-/** Where an address leads; `null` when it is none of the web's. */
+/**
+ * Where an address leads; `null` when it is none of the web's, or names a user: what looks like
+ * a host there is none.
+ */
 function target(address) {
   try {
     const url = new URL(/^www\./iu.test(address) ? `https://${address}` : address);
     const isWeb = url.protocol === "https:" || url.protocol === "http:";
-    return isWeb && url.hostname.length > 0 ? url.href : null;
+    const isPlain = url.username === "" && url.password === "";
+    return isWeb && isPlain && url.hostname.length > 0 ? url.href : null;
   } catch {
     return null;
   }

@@ -1,7 +1,7 @@
 // The dialog of a room's members: who is in it, who may be let in and how, and the way out.
 
 import { BASE } from "../api.js";
-import { h } from "../dom.js";
+import { catchFocus, h } from "../dom.js";
 import { texts } from "../texts.js";
 import { openDialog } from "./dialog.js";
 import { field, form, wordsFor } from "./form.js";
@@ -43,7 +43,7 @@ async function page(parts, after) {
   }
 }
 
-function entry({ account, room, status, isOwner }, { UID: uid, Username: name, Role: role }) {
+function entry({ account, room, list, status, isOwner }, { UID: uid, Username: name, Role: role }) {
   const item = h(
     "li",
     { "data-uid": uid },
@@ -54,6 +54,7 @@ function entry({ account, room, status, isOwner }, { UID: uid, Username: name, R
       try {
         await account.call("PUT", "/kick", { RoomID: room.id, UID: uid });
         item.remove();
+        catchFocus(list);
         status.textContent = texts.removed(name);
       } catch (error) {
         status.textContent = wordsFor(error);

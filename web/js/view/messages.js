@@ -5,10 +5,11 @@
 // out above what the reader sees, that stays where it is; who is at the newest message stays
 // there.
 
-import { h, icon, oncePerFrame } from "../dom.js";
+import { catchFocus, h, icon, oncePerFrame } from "../dom.js";
 import { isShown } from "../room.js";
 import { texts } from "../texts.js";
 import { pendingRow, refreshNames, row } from "./rows.js";
+import { everyDay } from "./times.js";
 
 /** Rows put in at once, and kept, most. */
 const STEP = 60;
@@ -76,6 +77,7 @@ export class MessageList {
     this.log.addEventListener("scroll", oncePerFrame(() => this.#scrolled()), { signal, passive: true });
     document.addEventListener("visibilitychange", () => this.#read(), { signal });
     addEventListener("focus", () => this.#read(), { signal });
+    everyDay(() => this.#redraw(), signal);
     this.#resizing.observe(this.log);
     this.#restart();
   }
@@ -91,6 +93,8 @@ export class MessageList {
     this.#around.newAfter = null;
     this.#show(Math.max(0, this.#shown.length - STEP), this.#shown.length);
     this.#drawPending();
+    // The button is hidden then.
+    if (document.activeElement === this.down) this.log.focus({ preventScroll: true });
     this.#toEnd();
   }
 
@@ -195,6 +199,13 @@ export class MessageList {
     if (anchor?.isConnected) this.log.scrollTop += anchor.getBoundingClientRect().bottom - before;
   }
 
+  /** Draws the same rows anew: what they say of the day is so no more. */
+  #redraw() {
+    const { scrollTop } = this.log;
+    this.#show(this.#from, this.#to);
+    this.log.scrollTop = scrollTop;
+  }
+
   /** A row that is seen, but not the first: that may be made anew. */
   #anchor() {
     const top = this.log.getBoundingClientRect().top;
@@ -227,7 +238,9 @@ export class MessageList {
     // What stays is not touched: the focus may be in it.
     const rows = [...waiting.values()].map(({ row }) => row);
     const left = new Set(rows);
+    const hadFocus = this.pending.contains(document.activeElement);
     for (const row of [...this.pending.children]) if (!left.has(row)) row.remove();
+    if (hadFocus) catchFocus(this.log);
     rows.forEach((row, at) => {
       if (this.pending.children[at] !== row) this.pending.insertBefore(row, this.pending.children[at] ?? null);
     });

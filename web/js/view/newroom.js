@@ -21,7 +21,7 @@ export function openNewRoom({ account, rooms, show }) {
 function finding({ account, rooms, open }) {
   const search = field(
     texts.findRoom,
-    { type: "search", autocomplete: "off", maxlength: "20" },
+    { type: "search", autocomplete: "off" },
     texts.findRoomHint,
   );
   const found = h("ul", { class: "found" });
@@ -72,7 +72,7 @@ function finding({ account, rooms, open }) {
 }
 
 function creating({ account, rooms, open }) {
-  const name = field(texts.roomName, { name: "room", autocomplete: "off", required: true, minlength: "3", maxlength: "20" });
+  const name = field(texts.roomName, { name: "room", autocomplete: "off", required: true, minlength: "3" });
   const isPrivate = field(texts.privateRoom, { type: "checkbox" }, texts.privateRoomHint);
   const act = async () => {
     const body = { Name: name.input.value.trim(), IsPrivate: isPrivate.input.checked };

@@ -2,7 +2,7 @@
 
 import { h, oncePerFrame } from "../dom.js";
 import { texts } from "../texts.js";
-import { briefOf } from "./times.js";
+import { briefOf, everyDay } from "./times.js";
 
 export class RoomList {
   #account;
@@ -11,8 +11,10 @@ export class RoomList {
   #another;
   #current;
   #links = new Map();
+  /** Whether something in the list is being pressed: it stays where it is until it is not. */
+  #isPressed = false;
 
-  constructor({ account, rooms, people, another }) {
+  constructor({ account, rooms, people, another, signal }) {
     this.#account = account;
     this.#another = another;
     this.#rooms = rooms;
@@ -22,6 +24,18 @@ export class RoomList {
     rooms.addEventListener("list", draw);
     rooms.addEventListener("room", draw);
     people.addEventListener("names", draw);
+    everyDay(draw, signal);
+    this.element.addEventListener("pointerdown", () => {
+      this.#isPressed = true;
+    });
+    for (const kind of ["pointerup", "pointercancel"]) {
+      // The click comes after it.
+      const release = () => {
+        this.#isPressed = false;
+        draw();
+      };
+      addEventListener(kind, release, { signal });
+    }
     draw();
   }
 
@@ -33,7 +47,8 @@ export class RoomList {
 
   /** Puts the focus on a room. */
   focus(room) {
-    this.#links.get(room.id)?.item.firstChild.focus();
+    const link = this.#links.get(room.id)?.item.firstChild;
+    (link ?? this.element.querySelector("a, button"))?.focus();
   }
 
   #draw() {
@@ -53,13 +68,15 @@ export class RoomList {
     this.#links = links;
     for (const room of list) links.get(room.id).draw(room);
     const items = list.map((room) => links.get(room.id).item);
-    // To move what the focus is in would take it away.
-    const isSame =
-      items.length === this.element.children.length && items.every((item, at) => item === this.element.children[at]);
-    if (isSame) return;
+    if (this.#isPressed) return;
+    // What need not move does not: the focus may be in it.
     const focused = document.activeElement;
-    this.element.replaceChildren(...items);
-    if (this.element.contains(focused)) focused.focus();
+    const left = new Set(items);
+    for (const child of [...this.element.children]) if (!left.has(child)) child.remove();
+    items.forEach((item, at) => {
+      if (this.element.children[at] !== item) this.element.insertBefore(item, this.element.children[at] ?? null);
+    });
+    if (this.element.contains(focused)) focused.focus({ preventScroll: true });
   }
 
   #link(room) {

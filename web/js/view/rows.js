@@ -21,8 +21,8 @@ export function row(event, before, around) {
   const isNewDay = !before || !isSameDay(new Date(before.Timestamp), date);
   const isFirstNew = isNew(event, around) && !(before && isNew(before, around));
   const separators = [
-    isNewDay && h("div", { class: "day", role: "separator" }, h("span", {}, dayOf(date))),
-    isFirstNew && h("div", { class: "new", role: "separator" }, h("span", {}, texts.newMessages)),
+    isNewDay && separator("day", dayOf(date)),
+    isFirstNew && separator("new", texts.newMessages),
   ];
   if (event.Type !== "message") return h("li", { class: "note" }, separators, note(event, around));
   const goesOn =
@@ -67,6 +67,11 @@ export function refreshNames(root, people) {
     const initial = initialOf(people.nameOf(Number(element.dataset.initial)));
     if (element.textContent !== initial) element.textContent = initial;
   }
+}
+
+/** What is in a separator nobody hears, so it has its words as its name. */
+function separator(kind, words) {
+  return h("div", { class: kind, role: "separator", "aria-label": words }, h("span", {}, words));
 }
 
 function isNew(event, { newAfter, isOwn }) {

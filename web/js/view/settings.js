@@ -1,6 +1,6 @@
 // The dialog of the user's own account: name, password, sessions, notifications, the way out.
 
-import { h } from "../dom.js";
+import { catchFocus, h } from "../dom.js";
 import { Notices } from "../notices.js";
 import { texts } from "../texts.js";
 import { deviceOf } from "./devices.js";
@@ -11,7 +11,7 @@ import { wholeOf } from "./times.js";
 export function openSettings({ account, outbox }) {
   const close = openDialog(
     texts.settings,
-    notices(),
+    notices(account),
     section(texts.changeName, naming(account)),
     section(texts.changePassword, password(account)),
     section(texts.sessions, sessions(account)),
@@ -28,11 +28,11 @@ export function openSettings({ account, outbox }) {
 
 const section = (title, ...children) => h("details", {}, h("summary", {}, title), ...children);
 
-function notices() {
+function notices({ uid }) {
   if (!Notices.arePossible) return h("p", { class: "hint" }, texts.noNotices);
-  const choice = field(texts.notices, { type: "checkbox", checked: Notices.areOn });
+  const choice = field(texts.notices, { type: "checkbox", checked: Notices.areOnFor(uid) });
   choice.input.onchange = async () => {
-    choice.input.checked = await Notices.turn(choice.input.checked);
+    choice.input.checked = await Notices.turn(uid, choice.input.checked);
   };
   return choice.element;
 }
@@ -40,7 +40,7 @@ function notices() {
 function naming(account) {
   const name = field(
     texts.newName,
-    { name: "username", autocomplete: "username", required: true, minlength: "3", maxlength: "20", value: account.name },
+    { name: "username", autocomplete: "username", required: true, minlength: "3", value: account.name },
     texts.usernameRule,
   );
   const done = h("p", { class: "hint", role: "status" });
@@ -77,6 +77,7 @@ function sessions(account) {
     try {
       const { Sessions: all } = await account.call("GET", "/sessions");
       list.replaceChildren(...all.map(entry));
+      catchFocus(list);
     } catch (error) {
       status.textContent = wordsFor(error);
     }

@@ -1,12 +1,16 @@
-// Days and times, in the reader's own way of writing them.
+// Days and times, in the reader's own way of writing the page's language.
 
-const time = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
-const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+import { locale } from "../texts.js";
+
+const time = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
+const day = new Intl.DateTimeFormat(locale, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+const shortDay = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
+const whole = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
 
 const DAY = 86_400_000;
+/** How often it is looked whether the day is another, milliseconds. */
+const LOOK = 30_000;
 
 const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
 
@@ -28,4 +32,16 @@ export function dayOf(date) {
 /** The time of what happened today, else the day. */
 export function briefOf(date) {
   return daysBetween(date, new Date()) === 0 ? time.format(date) : shortDay.format(date);
+}
+
+/** Calls `act` when a day has begun: what was today is no more. */
+export function everyDay(act, signal) {
+  let today = midnight(new Date());
+  const looking = setInterval(() => {
+    const day = midnight(new Date());
+    if (day === today) return;
+    today = day;
+    act();
+  }, LOOK);
+  signal.addEventListener("abort", () => clearInterval(looking));
 }
