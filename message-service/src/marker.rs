@@ -51,8 +51,11 @@ impl Marker {
         lifecycle.spawn("marker", async move {
             stopping.run_until_cancelled(run(queue, store, moved)).await;
         });
-        // By itself, so that no marker waits for a bus that is slow. It ends with the above.
-        lifecycle.spawn("marker-bus", tell_all(untold, bus));
+        // By itself, so that no marker waits for a bus that is slow.
+        let stopping = lifecycle.stopping().clone();
+        lifecycle.spawn("marker-bus", async move {
+            stopping.run_until_cancelled(tell_all(untold, bus)).await;
+        });
         Self(jobs)
     }
 

@@ -4,6 +4,9 @@ import { h, oncePerFrame } from "../dom.js";
 import { texts } from "../texts.js";
 import { briefOf, everyDay } from "./times.js";
 
+/** How long a press may take, milliseconds. */
+const PRESS = 1_000;
+
 export class RoomList {
   #account;
   #rooms;
@@ -11,8 +14,8 @@ export class RoomList {
   #another;
   #current;
   #links = new Map();
-  /** Whether something in the list is being pressed: it stays where it is until it is not. */
-  #isPressed = false;
+  /** Until when what is in the list stays where it is: it is being pressed. */
+  #stillUntil = 0;
 
   constructor({ account, rooms, people, another, signal }) {
     this.#account = account;
@@ -26,16 +29,14 @@ export class RoomList {
     people.addEventListener("names", draw);
     everyDay(draw, signal);
     this.element.addEventListener("pointerdown", () => {
-      this.#isPressed = true;
+      this.#stillUntil = Date.now() + PRESS;
     });
-    for (const kind of ["pointerup", "pointercancel"]) {
-      // The click comes after it.
-      const release = () => {
-        this.#isPressed = false;
-        draw();
-      };
-      addEventListener(kind, release, { signal });
-    }
+    // The click comes before the next frame.
+    const release = () => {
+      this.#stillUntil = 0;
+      draw();
+    };
+    for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, release, { signal });
     draw();
   }
 
@@ -68,7 +69,7 @@ export class RoomList {
     this.#links = links;
     for (const room of list) links.get(room.id).draw(room);
     const items = list.map((room) => links.get(room.id).item);
-    if (this.#isPressed) return;
+    if (Date.now() < this.#stillUntil) return;
     // What need not move does not: the focus may be in it.
     const focused = document.activeElement;
     const left = new Set(items);
