@@ -2,8 +2,8 @@
 # Installs and starts what the tests need, then runs all of them: unit tests, the laws of
 # every port on every adapter, every scenario embedded and distributed, and the page in a
 # browser before both. With `--web` the last alone, and further arguments go to `node --test`;
-# other arguments go to `cargo test`, without the page. A system that a developer has running is not disturbed: this one has
-# its own folder and ports, and is always taken down again.
+# other arguments go to `cargo test`, without the page. A system that a developer has running
+# is not disturbed: this one has its own folder and ports, and is always taken down again.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
@@ -49,9 +49,10 @@ main() {
     esac
 }
 
-# The page in Debian's Chromium, before both systems at once: most of it is waiting.
+# The page in Debian's Chromium, before both systems at once, for most of it is waiting; how
+# quick it is, before one after the other.
 test_page() {
-    local packages=() log=$PARLEY_DEV_DIR/log/page-standalone.log standalone status=0
+    local packages=() log=$PARLEY_DEV_DIR/log/page-standalone.log standalone status=0 file files=()
     command -v npm >/dev/null || die "needs Node 20 or newer with npm"
     if [[ -z ${PARLEY_TEST_CHROMIUM-} ]]; then
         command -v chromium >/dev/null || packages+=(chromium)
@@ -63,11 +64,15 @@ test_page() {
     PARLEY_TEST_STANDALONE=$(realpath -- "${CARGO_TARGET_DIR:-target}/debug/standalone")
     export PARLEY_TEST_CHROMIUM PARLEY_TEST_STANDALONE
     npm --prefix tests/web ci --no-audit --no-fund --loglevel=error
-    (PARLEY_TEST_GATEWAYS='' scenarios "$@") >"$log" 2>&1 &
+    for file in tests/web/*.test.js; do
+        if [[ $file != */speed.test.js ]]; then files+=("${file##*/}"); fi
+    done
+    (PARLEY_TEST_GATEWAYS='' scenarios "$@" "${files[@]}") >"$log" 2>&1 &
     standalone=$!
-    (PARLEY_TEST_STANDALONE='' scenarios "$@") || status=$?
+    (PARLEY_TEST_STANDALONE='' scenarios "$@" "${files[@]}") || status=$?
     wait "$standalone" || status=$?
     cat "$log"
+    (scenarios "$@" speed.test.js) || status=$?
     return "$status"
 }
 

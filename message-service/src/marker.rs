@@ -81,7 +81,11 @@ impl Marker {
     }
 }
 
-async fn run(mut queue: mpsc::Receiver<Job>, store: Arc<dyn Store>, tell: mpsc::Sender<Vec<Mark>>) {
+async fn run(
+    mut queue: mpsc::Receiver<Job>,
+    store: Arc<dyn Store>,
+    untold: mpsc::Sender<Vec<Mark>>,
+) {
     let mut rhythm = Rhythm::new(ROUNDS_PER_SECOND, ROUNDS_AT_ONCE);
     let mut waiting = Vec::new();
     loop {
@@ -96,7 +100,7 @@ async fn run(mut queue: mpsc::Receiver<Job>, store: Arc<dyn Store>, tell: mpsc::
         }
         let (moved, left) = round(store.as_ref(), waiting).await;
         waiting = left;
-        if !moved.is_empty() && tell.try_send(moved).is_err() {
+        if !moved.is_empty() && untold.try_send(moved).is_err() {
             tracing::debug!("read markers are not told: the bus is slow");
         }
     }

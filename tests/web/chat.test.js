@@ -148,6 +148,24 @@ scenario("a reload keeps the room, and what was begun to be written in each", as
   equal(await ann.composer.inputValue(), "half a sentence");
 });
 
+scenario("a browser that keeps nothing more loses nothing while the tab is there", async ({ arrive }) => {
+  const ann = await arrive();
+  await ann.register();
+  const [one, other] = [await ann.createRoom(), await ann.createRoom()];
+  await ann.page.evaluate(() => {
+    Storage.prototype.setItem = () => {
+      throw new DOMException("full", "QuotaExceededError");
+    };
+  });
+  await ann.composer.fill("Begun in the other");
+  await ann.enter(one);
+  await ann.say("Said all the same");
+  await ann.sees("Said all the same");
+  await ann.isDone();
+  await ann.enter(other);
+  equal(await ann.composer.inputValue(), "Begun in the other");
+});
+
 scenario("whatever a message looks like, it stays text", async ({ arrive }) => {
   const [ann, bob] = await pair(arrive);
   await ann.createRoom();

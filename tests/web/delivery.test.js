@@ -182,6 +182,27 @@ scenario("what the server refuses for good says why, and can be tried again", as
   deepEqual(await bob.texts(), []);
 });
 
+scenario("what waits behind a room that is not followed again yet is not refused", async ({ arrive, line }) => {
+  const wire = await line();
+  const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];
+  await together(ann, bob);
+  let refusals = 0;
+  await ann.refuses("subscribe", () => refusals > 0 && refusals--);
+  await ann.page.reload();
+  await ann.say("Before");
+  await bob.reads(["Before"]);
+  wire.cut();
+  await ann.page.getByText(/^Offline\./u).waitFor();
+  const said = ["One", "Two", "Three"];
+  for (const text of said) await ann.say(text);
+  refusals = 2;
+  wire.mend();
+  await bob.reads(["Before", ...said]);
+  await ann.reads(["Before", ...said]);
+  await ann.isDone();
+  equal(refusals, 0);
+});
+
 scenario("a gap that is longer than a replay is filled as one scrolls up", async ({ arrive, line }) => {
   const wire = await line();
   const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];

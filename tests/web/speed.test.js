@@ -13,8 +13,6 @@ const INTERACTIVE = 300;
 const ROWS = 200;
 /** A page that does not answer for so long feels frozen, milliseconds. */
 const FROZEN = 500;
-/** What a machine with much else to do may add, once. */
-const STALLED = 1_500;
 
 scenario("the first load is small, and one can type at once", async ({ arrive, world }) => {
   const person = await arrive({ url: "about:blank" });
@@ -48,11 +46,11 @@ scenario("a room of 10,000 messages scrolls without a jump, a hole, or a long pa
   await ann.sees("10000");
   const slowest = ann.slowestFrame();
   const seen = await ann.scrollUpTo("1");
-  const { longest, second, rows } = await slowest;
+  const { longest, rows } = await slowest;
   console.log(`# ${world.name}: 10,000 messages, longest frame ${Math.round(longest)} ms, ${rows} rows at most`);
   deepEqual(seen, Array.from({ length: 10_000 }, (_, at) => String(at + 1)));
   ok(rows <= ROWS, `${rows} rows`);
-  ok(second < FROZEN && longest < STALLED, `frames took ${longest} and ${second} ms`);
+  ok(longest < FROZEN, `a frame took ${longest} ms`);
   await ann.press("To the newest");
   await ann.sees("10000");
 });
@@ -69,9 +67,9 @@ scenario("a hundred messages a second do not freeze the page", async ({ arrive, 
   await ann.composer.pressSequentially("I type while it rains", { delay: 50 });
   await flood;
   await ann.sees("1000");
-  const { longest, second, rows } = await slowest;
+  const { longest, rows } = await slowest;
   console.log(`# ${world.name}: 100 messages a second, longest frame ${Math.round(longest)} ms`);
-  ok(second < FROZEN && longest < STALLED, `frames took ${longest} and ${second} ms`);
+  ok(longest < FROZEN, `a frame took ${longest} ms`);
   ok(rows <= ROWS, `${rows} rows`);
   const texts = await ann.texts();
   deepEqual(texts, Array.from(texts, (_, at) => String(1_000 - texts.length + at + 1)));

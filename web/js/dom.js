@@ -34,6 +34,15 @@ export function icon(path) {
   return svg;
 }
 
+/** Makes `children` those of an element. What need not move does not: the focus may be in it. */
+export function arrange(element, children) {
+  const left = new Set(children);
+  for (const child of [...element.children]) if (!left.has(child)) child.remove();
+  children.forEach((child, at) => {
+    if (element.children[at] !== child) element.insertBefore(child, element.children[at] ?? null);
+  });
+}
+
 /** Puts the focus on an element when what had it is gone. */
 export function catchFocus(element) {
   if (document.activeElement && document.activeElement !== document.body) return;

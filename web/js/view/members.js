@@ -22,10 +22,15 @@ export function openMembers({ account, room, rooms, people, left }) {
     status,
     leaving({ room, rooms, left: () => (close(), left()) }),
   );
+  let isLoading = false;
   more.onclick = async () => {
-    more.disabled = true;
+    if (isLoading) return;
+    isLoading = true;
     await page(parts, Number(list.lastElementChild?.dataset.uid ?? 0));
-    more.disabled = false;
+    isLoading = false;
+    if (!more.hidden) return;
+    more.blur();
+    catchFocus(list);
   };
   page(parts, 0);
 }

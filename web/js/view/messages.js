@@ -5,7 +5,7 @@
 // out above what the reader sees, that stays where it is; who is at the newest message stays
 // there.
 
-import { catchFocus, h, icon, oncePerFrame } from "../dom.js";
+import { arrange, catchFocus, h, icon, oncePerFrame } from "../dom.js";
 import { isShown } from "../room.js";
 import { texts } from "../texts.js";
 import { pendingRow, refreshNames, row } from "./rows.js";
@@ -235,15 +235,10 @@ export class MessageList {
       waiting.set(entry.nonce, { state, why, row });
     }
     this.#waiting = waiting;
-    // What stays is not touched: the focus may be in it.
     const rows = [...waiting.values()].map(({ row }) => row);
-    const left = new Set(rows);
     const hadFocus = this.pending.contains(document.activeElement);
-    for (const row of [...this.pending.children]) if (!left.has(row)) row.remove();
+    arrange(this.pending, rows);
     if (hadFocus) catchFocus(this.log);
-    rows.forEach((row, at) => {
-      if (this.pending.children[at] !== row) this.pending.insertBefore(row, this.pending.children[at] ?? null);
-    });
     this.pending.hidden = rows.length === 0;
     if (this.#isFollowing) this.#toEnd();
   }

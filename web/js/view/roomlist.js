@@ -1,6 +1,6 @@
 // The user's rooms: name, last message, what is unread.
 
-import { h, oncePerFrame } from "../dom.js";
+import { arrange, h, oncePerFrame } from "../dom.js";
 import { texts } from "../texts.js";
 import { briefOf, everyDay } from "./times.js";
 
@@ -70,13 +70,8 @@ export class RoomList {
     for (const room of list) links.get(room.id).draw(room);
     const items = list.map((room) => links.get(room.id).item);
     if (Date.now() < this.#stillUntil) return;
-    // What need not move does not: the focus may be in it.
     const focused = document.activeElement;
-    const left = new Set(items);
-    for (const child of [...this.element.children]) if (!left.has(child)) child.remove();
-    items.forEach((item, at) => {
-      if (this.element.children[at] !== item) this.element.insertBefore(item, this.element.children[at] ?? null);
-    });
+    arrange(this.element, items);
     if (this.element.contains(focused)) focused.focus({ preventScroll: true });
   }
 
