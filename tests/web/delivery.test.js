@@ -142,6 +142,21 @@ scenario("an acknowledgement that is lost makes no second message", async ({ arr
   await ann.reads(["Did you hear me?", "I did, once"]);
 });
 
+scenario("what is said to a server that goes away is heard by the next", async ({ arrive, line }) => {
+  const wire = await line();
+  const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];
+  await together(ann, bob);
+  await bob.say("Is anybody there?");
+  await ann.sees("Is anybody there?");
+  wire.sayGoodbye();
+  // The browser has heard it, and waits for the server to hang up: for two seconds.
+  await ann.say("I am");
+  await ann.pending.getByText("Sending…").waitFor();
+  await bob.reads(["Is anybody there?", "I am"]);
+  await ann.reads(["Is anybody there?", "I am"]);
+  await ann.isDone();
+});
+
 scenario("silence for two heartbeats ends the connection, and the room resumes", async ({ arrive, line }) => {
   const wire = await line();
   const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];

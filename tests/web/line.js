@@ -1,7 +1,10 @@
-// A wire between a browser and a server that can be cut, or fall silent.
+// A wire between a browser and a server that can be cut, fall silent, or say goodbye.
 
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
+
+/** A server that goes away: a Close frame with code 1001 (RFC 6455, 5.5.1). */
+const GOODBYE = Uint8Array.of(0x88, 0x02, 0x03, 0xe9);
 
 export class Line {
   #target;
@@ -39,6 +42,19 @@ export class Line {
     this.#state = "deaf";
   }
 
+  /**
+   * Every WebSocket hears that its server goes away, which then does not hang up: the browser
+   * waits for that a while.
+   */
+  sayGoodbye() {
+    for (const end of this.#ends) {
+      if (!end.isWebSocket) continue;
+      end.isLost = true;
+      end.other.isLost = true;
+      end.write(GOODBYE);
+    }
+  }
+
   /** New connections are whole again; what was silent stays so. */
   mend() {
     for (const end of this.#ends) end.isLost ||= this.#state !== "whole";
@@ -57,8 +73,10 @@ export class Line {
       return;
     }
     const far = connect(Number(this.#target.port), this.#target.hostname);
+    near.once("data", (bytes) => (near.isWebSocket = bytes.includes("Upgrade: websocket")));
     for (const [from, to, isBack] of [[near, far, false], [far, near, true]]) {
       this.#ends.add(from);
+      from.other = to;
       from.on("data", (bytes) => this.#passes(from, isBack) && to.write(bytes));
       from.on("close", () => {
         this.#ends.delete(from);

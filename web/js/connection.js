@@ -65,8 +65,9 @@ export class Connection extends EventTarget {
     document.addEventListener("visibilitychange", () => document.hidden || this.#hurry(), { signal });
   }
 
+  /** Whether commands may be sent. Before `closed` is said the socket may be closing already. */
   get isOpen() {
-    return this.#isOpen;
+    return this.#isOpen && this.#socket.readyState === WebSocket.OPEN;
   }
 
   /** How often it has failed since it last held. */
@@ -97,7 +98,7 @@ export class Connection extends EventTarget {
 
   /** Sends a frame that nobody answers. */
   tell(frame) {
-    if (this.#isOpen) this.#socket.send(JSON.stringify(frame));
+    if (this.isOpen) this.#socket.send(JSON.stringify(frame));
   }
 
   /**
@@ -105,7 +106,7 @@ export class Connection extends EventTarget {
    * Throws a Refusal, or Disconnected: then nobody knows whether it was carried out.
    */
   ask(frame) {
-    if (!this.#isOpen || this.#asked.size >= MOST_ASKED) return Promise.reject(new Disconnected());
+    if (!this.isOpen || this.#asked.size >= MOST_ASKED) return Promise.reject(new Disconnected());
     const reference = nonce();
     return new Promise((answer, refuse) => {
       const late = setInterval(() => {
