@@ -32,10 +32,8 @@ scenario("the server is killed in the middle of typing: nothing lost, nothing tw
   await ann.page.getByText(/^(?:Connecting…|Offline\.)/u).waitFor({ state: "hidden" });
 });
 
-scenario("what is written offline goes out on return, once", async ({ arrive, line }) => {
-  const wire = await line();
-  const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];
-  await together(ann, bob);
+scenario("what is written offline goes out on return, once", async (stage) => {
+  const { wire, ann, bob } = await apart(stage);
   wire.cut();
   await ann.page.getByText("Offline. What you write is sent when the server is back.").waitFor();
   const said = ["Written offline", "And this too", "Written offline"];
@@ -48,10 +46,8 @@ scenario("what is written offline goes out on return, once", async ({ arrive, li
   await ann.isDone();
 });
 
-scenario("what a closed tab had not sent the next one sends", async ({ arrive, line }) => {
-  const wire = await line();
-  const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];
-  await together(ann, bob);
+scenario("what a closed tab had not sent the next one sends", async (stage) => {
+  const { wire, ann, bob } = await apart(stage);
   wire.cut();
   await ann.page.getByText("Offline. What you write is sent when the server is back.").waitFor();
   await ann.say("Before the tab was closed");
@@ -65,10 +61,8 @@ scenario("what a closed tab had not sent the next one sends", async ({ arrive, l
   await ann.isDone();
 });
 
-scenario("what a closed tab had not sent one that is open sends", async ({ arrive, line }) => {
-  const wire = await line();
-  const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];
-  await together(ann, bob);
+scenario("what a closed tab had not sent one that is open sends", async (stage) => {
+  const { wire, ann, bob } = await apart(stage);
   const tab = ann.at(await ann.open(ann.page.url()));
   await tab.isIn(await bob.title());
   wire.cut();
@@ -125,10 +119,8 @@ scenario("what was for a room that one is out of does not go out by itself", asy
   await bob.isDone();
 });
 
-scenario("an acknowledgement that is lost makes no second message", async ({ arrive, line }) => {
-  const wire = await line();
-  const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];
-  await together(ann, bob);
+scenario("an acknowledgement that is lost makes no second message", async (stage) => {
+  const { wire, ann, bob } = await apart(stage);
   wire.deafen();
   await ann.say("Did you hear me?");
   await bob.reads(["Did you hear me?"]);
@@ -142,25 +134,22 @@ scenario("an acknowledgement that is lost makes no second message", async ({ arr
   await ann.reads(["Did you hear me?", "I did, once"]);
 });
 
-scenario("what is said to a server that goes away is heard by the next", async ({ arrive, line }) => {
-  const wire = await line();
-  const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];
-  await together(ann, bob);
+scenario("what is said to a server that goes away is heard by the next", async (stage) => {
+  const { wire, ann, bob } = await apart(stage);
   await bob.say("Is anybody there?");
   await ann.sees("Is anybody there?");
   wire.sayGoodbye();
   // The browser has heard it, and waits for the server to hang up: for two seconds.
   await ann.say("I am");
   await ann.pending.getByText("Sending…").waitFor();
+  wire.mend();
   await bob.reads(["Is anybody there?", "I am"]);
   await ann.reads(["Is anybody there?", "I am"]);
   await ann.isDone();
 });
 
-scenario("silence for two heartbeats ends the connection, and the room resumes", async ({ arrive, line }) => {
-  const wire = await line();
-  const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];
-  await together(ann, bob);
+scenario("silence for two heartbeats ends the connection, and the room resumes", async (stage) => {
+  const { wire, ann, bob } = await apart(stage);
   await bob.say("Before the silence");
   await ann.sees("Before the silence");
   const mark = await ann.page.evaluate(() => (window.isTheSamePage = true));
@@ -171,10 +160,8 @@ scenario("silence for two heartbeats ends the connection, and the room resumes",
   equal(await ann.page.evaluate(() => window.isTheSamePage), mark);
 });
 
-scenario("what the server refuses for good says why, and can be tried again", async ({ arrive, line }) => {
-  const wire = await line();
-  const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];
-  await together(ann, bob);
+scenario("what the server refuses for good says why, and can be tried again", async (stage) => {
+  const { wire, ann, bob } = await apart(stage);
   wire.cut();
   await ann.page.getByText("Offline. What you write is sent when the server is back.").waitFor();
   await ann.say("Too late");
@@ -197,10 +184,8 @@ scenario("what the server refuses for good says why, and can be tried again", as
   deepEqual(await bob.texts(), []);
 });
 
-scenario("what waits behind a room that is not followed again yet is not refused", async ({ arrive, line }) => {
-  const wire = await line();
-  const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];
-  await together(ann, bob);
+scenario("what waits behind a room that is not followed again yet is not refused", async (stage) => {
+  const { wire, ann, bob } = await apart(stage);
   let refusals = 0;
   await ann.refuses("subscribe", () => refusals > 0 && refusals--);
   await ann.page.reload();
@@ -218,10 +203,8 @@ scenario("what waits behind a room that is not followed again yet is not refused
   equal(refusals, 0);
 });
 
-scenario("a gap that is longer than a replay is filled as one scrolls up", async ({ arrive, line }) => {
-  const wire = await line();
-  const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];
-  await together(ann, bob);
+scenario("a gap that is longer than a replay is filled as one scrolls up", async (stage) => {
+  const { wire, ann, bob } = await apart(stage);
   await bob.say("0");
   await ann.sees("0");
   wire.cut();
@@ -231,6 +214,14 @@ scenario("a gap that is longer than a replay is filled as one scrolls up", async
   const seen = await ann.scrollUpTo("0");
   deepEqual(seen, Array.from({ length: 1_501 }, (_, at) => String(at)));
 });
+
+/** The two in a room; what is between her and the server can be cut. */
+async function apart({ arrive, line }) {
+  const wire = await line();
+  const [ann, bob] = [await arrive({ url: wire.url }), await arrive()];
+  await together(ann, bob);
+  return { wire, ann, bob };
+}
 
 async function together(ann, bob) {
   await ann.register(unique("ann"));

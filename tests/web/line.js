@@ -10,7 +10,10 @@ export class Line {
   #target;
   #server;
   #ends = new Set();
-  /** What becomes of bytes: "whole", "silent" (none passes), "deaf" (none comes back). */
+  /**
+   * What becomes of bytes: "whole", "silent" (none passes), "deaf" (none comes back); or "cut":
+   * no new connection is taken.
+   */
   #state = "whole";
 
   constructor(target) {
@@ -43,15 +46,19 @@ export class Line {
   }
 
   /**
-   * Every WebSocket hears that its server goes away, which then does not hang up: the browser
-   * waits for that a while.
+   * The server goes away: every WebSocket hears it, and whatever comes is refused. But it does
+   * not hang up, which the browser waits for a while.
    */
   sayGoodbye() {
+    this.#state = "cut";
     for (const end of this.#ends) {
-      if (!end.isWebSocket) continue;
-      end.isLost = true;
-      end.other.isLost = true;
-      end.write(GOODBYE);
+      if (end.isWebSocket) {
+        end.isLost = true;
+        end.other.isLost = true;
+        end.write(GOODBYE);
+      } else if (!end.other.isWebSocket) {
+        end.destroy();
+      }
     }
   }
 
