@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 
+use argon2::Params;
+use base::Error;
 use runtime::config::{Address, Postgres, Process, Redis, ServiceConfig, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::hashing;
+/// Length of the output that every new hash has.
+pub(crate) const OUTPUT_BYTES: usize = 32;
 
 /// All of it; `config.default.toml` has the defaults and says what each key means.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,6 +54,17 @@ pub struct Argon2 {
     pub max_wait: Span,
 }
 
+impl Argon2 {
+    /// Returns the cost of a hash in the form that the argon2 crate takes.
+    ///
+    /// # Errors
+    /// When the cost is outside the limits of argon2.
+    pub(crate) fn params(&self) -> base::Result<Params> {
+        Params::new(self.memory_kib, self.passes, self.lanes, Some(OUTPUT_BYTES))
+            .map_err(|error| Error::invalid("argon2", error))
+    }
+}
+
 impl ServiceConfig for Config {
     const NAME: &'static str = "user";
     const DEFAULTS: &'static str = include_str!("../config.default.toml");
@@ -60,7 +74,7 @@ impl ServiceConfig for Config {
     }
 
     fn check(&self) -> base::Result<()> {
-        hashing::params(&self.argon2).map(|_| ())
+        self.argon2.params().map(|_| ())
     }
 }
 

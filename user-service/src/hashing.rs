@@ -16,15 +16,13 @@ use base::{Code, Entropy, Error, Password};
 use runtime::Lifecycle;
 use tokio::sync::{Semaphore, TryAcquireError};
 
-use crate::config;
+use crate::config::{self, OUTPUT_BYTES};
 use crate::domain::Hash;
 
 /// The scheme of this release: the password's bytes through argon2id.
 const SCHEME: i16 = 1;
 /// Bytes of a salt (RFC 9106, section 3.1, recommends 16).
 const SALT_BYTES: usize = 16;
-/// Bytes of an output.
-const OUTPUT_BYTES: usize = 32;
 /// When a refused caller should come back.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -52,27 +50,13 @@ pub(crate) enum Verdict {
     Outdated(Hash),
 }
 
-/// argon2's cost as configured.
-///
-/// # Errors
-/// When argon2 does not know such a cost.
-pub(crate) fn params(argon2: &config::Argon2) -> base::Result<Params> {
-    Params::new(
-        argon2.memory_kib,
-        argon2.passes,
-        argon2.lanes,
-        Some(OUTPUT_BYTES),
-    )
-    .map_err(|error| Error::invalid("argon2", error))
-}
-
 impl Hashing {
     pub(crate) fn new(
         argon2: &config::Argon2,
         entropy: Arc<dyn Entropy>,
         lifecycle: &Lifecycle,
     ) -> base::Result<Self> {
-        let params = params(argon2)?;
+        let params = argon2.params()?;
         let running = match argon2.running {
             0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             running => running,
