@@ -18,13 +18,11 @@ use proto::session::{Ended, EndedSinceRequest, LivingRequest};
 use runtime::{Call, Channel, Lifecycle, status};
 use tokio_util::sync::CancellationToken;
 
-use crate::verdicts;
 use crate::ws::{Ending, Link};
 
 /// How long an end is remembered: longer than a verdict lives that was asked for just
 /// before it.
-const REMEMBERED: Duration = Duration::from_mins(2);
-const _: () = assert!(REMEMBERED.as_secs() > verdicts::LIFE.as_secs() + 30);
+pub(crate) const REMEMBERED: Duration = Duration::from_mins(2);
 /// Ends remembered, most.
 const CAPACITY: u64 = 1_000_000;
 /// A stream on which nothing comes for so long is dead.

@@ -15,10 +15,12 @@ use proto::session::{TakeTicketRequest, VerifyRequest};
 use runtime::{Call, Channel};
 use sha2::{Digest, Sha256};
 
-use crate::sessions::Sessions;
+use crate::sessions::{self, Sessions};
 
 /// How long a verdict is believed without a word from session-service.
-pub(crate) const LIFE: Duration = Duration::from_mins(1);
+const LIFE: Duration = Duration::from_mins(1);
+// A verdict expires before the end of its session is forgotten, with a margin of 30 s.
+const _: () = assert!(sessions::REMEMBERED.as_secs() > LIFE.as_secs() + 30);
 /// Verdicts remembered, most.
 const CAPACITY: u64 = 200_000;
 /// Bytes of a token, most.
