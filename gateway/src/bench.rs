@@ -4,7 +4,7 @@ use base::{Seq, Uid};
 use proto::message::Event;
 
 use crate::fanout::{Frame, Room, Watch};
-use crate::ws::{Link, Outlet};
+use crate::outbound::{Link, Outlet};
 
 /// Frames that may wait for one watcher that reads slowly, as configured by default.
 const QUEUE: usize = 1_536;

@@ -23,6 +23,7 @@ pub(crate) use interest::Listener;
 pub(crate) use room::{Admission, Room, Watch};
 
 use crate::Ports;
+use crate::outbound::Link;
 use interest::Interest;
 
 /// Parts of the registry, so that rooms do not wait for each other.
@@ -209,7 +210,7 @@ impl RoomHandle {
     }
 
     /// Up to where a connection that watches has, or does not want, the events.
-    pub(crate) fn position_of(&self, link: &Arc<crate::ws::Link>) -> Option<Seq> {
+    pub(crate) fn position_of(&self, link: &Arc<Link>) -> Option<Seq> {
         locked(&self.cell).position_of(link)
     }
 
@@ -219,12 +220,12 @@ impl RoomHandle {
     }
 
     /// See [`Room::watched_by`].
-    pub(crate) fn watched_by(&self, link: &Arc<crate::ws::Link>) -> bool {
+    pub(crate) fn watched_by(&self, link: &Arc<Link>) -> bool {
         locked(&self.cell).watched_by(link)
     }
 
     /// See [`Room::dismiss`].
-    pub(crate) fn dismiss(&self, link: &Arc<crate::ws::Link>) {
+    pub(crate) fn dismiss(&self, link: &Arc<Link>) {
         locked(&self.cell).dismiss(link);
     }
 }

@@ -13,6 +13,7 @@ mod fanout;
 mod http;
 mod limits;
 mod nonces;
+mod outbound;
 mod ports;
 mod posts;
 mod reading;

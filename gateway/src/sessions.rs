@@ -18,7 +18,7 @@ use proto::session::{Ended, EndedSinceRequest, LivingRequest};
 use runtime::{Call, Channel, Lifecycle, status};
 use tokio_util::sync::CancellationToken;
 
-use crate::ws::{Ending, Link};
+use crate::outbound::{Ending, Link};
 
 /// How long an end is remembered: longer than a verdict lives that was asked for just
 /// before it.

@@ -6,11 +6,10 @@
 //! itself and nobody else.
 
 mod ahead;
+mod answer;
 mod connection;
 mod end;
 mod entering;
-mod link;
-mod queue;
 
 use base::{SessionId, Uid};
 use runtime::RequestId;
@@ -23,9 +22,6 @@ use ahead::ReadAhead;
 use connection::Connection;
 #[cfg(test)]
 pub(crate) use end::close_codes;
-#[cfg(any(test, feature = "bench"))]
-pub(crate) use link::Outlet;
-pub(crate) use link::{Ending, Link};
 
 /// Bytes of a connection's read buffer, which it always has: most are quiet, and who is not
 /// is read ahead of it.

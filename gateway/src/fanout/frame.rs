@@ -6,8 +6,6 @@ use serde_json::{Map, Value};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use wire::frame::{EventKind, EventView, encode_event};
 
-use super::room::Watch;
-
 /// An event's frame; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
@@ -60,9 +58,9 @@ impl Frame {
         })
     }
 
-    /// Whether a connection with this wish gets it.
-    pub(crate) fn live_for(&self, watch: &Watch) -> bool {
-        self.original || watch.link.wants_every_kind()
+    /// Whether every client of the original contract knows this kind.
+    pub(super) fn is_original(&self) -> bool {
+        self.original
     }
 
     /// Whether it ends the membership of `uid`.

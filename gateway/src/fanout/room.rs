@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use wire::frame::{Read, ServerFrame};
 
 use super::frame::Frame;
-use crate::ws::{Ending, Link};
+use crate::outbound::{Ending, Link};
 
 /// Recent frames kept for those who resume, most.
 const RING: usize = 256;
@@ -40,6 +40,11 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// Whether this connection gets the frame.
+    pub(crate) fn wants(&self, frame: &Frame) -> bool {
+        frame.is_original() || self.link.wants_every_kind()
+    }
+
     /// Whether nothing may come after this frame.
     pub(crate) fn ends_with(&self, frame: &Frame) -> bool {
         frame.ends(self.uid) && frame.seq > self.member_at
@@ -187,7 +192,7 @@ impl Room {
             .ring
             .iter()
             .filter(|frame| frame.seq > after && end.is_none_or(|end| frame.seq <= end))
-            .filter(|frame| frame.live_for(&watch))
+            .filter(|frame| watch.wants(frame))
             .cloned()
             .collect();
         self.dismiss(&watch.link);
@@ -273,7 +278,7 @@ impl Room {
             if frame.seq <= watcher.after {
                 return true;
             }
-            if frame.live_for(&watcher.watch) && !watcher.watch.link.offer(frame.text.clone()) {
+            if watcher.watch.wants(&frame) && !watcher.watch.link.offer(frame.text.clone()) {
                 // A full queue ends the connection: the log is the buffer.
                 return false;
             }
@@ -295,7 +300,7 @@ mod tests {
     use proto::message::{Event, Kind};
 
     use super::*;
-    use crate::ws::Outlet;
+    use crate::outbound::Outlet;
 
     fn frame(seq: u64) -> Frame {
         event(seq, Kind::Message, 1)
@@ -476,7 +481,7 @@ mod tests {
         room.admit(watch(&slow, 1, 0), Seq(0), Seq(0), None);
         room.admit(watch(&quick, 2, 0), Seq(0), Seq(0), None);
         (1..=30).for_each(|seq| room.offer(frame(seq)));
-        assert_eq!(slow.ending(), Some(crate::ws::Ending::Slow));
+        assert_eq!(slow.ending(), Some(crate::outbound::Ending::Slow));
         assert_eq!(seqs(&quick_queue), (1..=30).collect::<Vec<_>>());
     }
 }

@@ -9,7 +9,7 @@ use tonic::service::Routes;
 
 use super::*;
 use crate::fakes::{FakeSessions, Listener};
-use crate::ws::Ending;
+use crate::outbound::Ending;
 
 const SESSION: SessionId = SessionId::new(7).unwrap();
 const OTHER: SessionId = SessionId::new(8).unwrap();

@@ -17,17 +17,16 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Message, Utf8Bytes};
 use wire::frame::{Command, Entered, Fault, Framed, HELLO, Hello, Left, Pong, Read, ServerFrame};
 
+use super::answer::Answer;
 use super::end::End;
 use super::entering::{Done, Way, Wish};
-use super::link::{Outlet, UnderWay};
-use super::queue::Next;
-use super::{Link, Who, Wire};
+use super::{Who, Wire};
 use crate::Gateway;
 use crate::fanout::Frame;
+use crate::outbound::{Link, Next, Outlet, UnderWay};
 use crate::posts::Post;
 use crate::reading;
 use crate::sessions::Place;
-use crate::ws::link::Answer;
 use rooms::Membership;
 
 /// Frames read in one turn, most. A read of the socket brings many, and tokio counts reads:

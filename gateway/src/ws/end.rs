@@ -5,7 +5,7 @@ use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::link::Ending;
+use crate::outbound::Ending;
 
 /// The close code and the words.
 pub(super) struct End(CloseCode, &'static str);

@@ -127,7 +127,7 @@ impl<W: Wire> Connection<W> {
                     frames.truncate(end + 1);
                 }
                 for frame in frames {
-                    if frame.live_for(&watch) {
+                    if watch.wants(&frame) {
                         self.feed(Message::Text(frame.text)).await?;
                     }
                 }

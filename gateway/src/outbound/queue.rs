@@ -15,12 +15,21 @@ use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::Ending;
-
 /// A client that took nothing in for so long reads slowly.
 const STUCK: Duration = Duration::from_millis(250);
 /// How many times more frames may wait for one that does not.
 const BURST: usize = 16;
+
+/// Why a connection has to end that did nothing wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Its queue was full: it resumes from the log.
+    Slow,
+    /// Its session has ended.
+    Session,
+    /// A log that it follows was restored from a backup.
+    Restored,
+}
 
 /// The frames that wait for one connection.
 pub(super) struct Queue {
@@ -45,7 +54,7 @@ struct State {
 
 /// What a connection has to do.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// Write these; none where something ended without a frame.
     Frames(VecDeque<Utf8Bytes>),
     /// End.

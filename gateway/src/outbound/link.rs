@@ -6,27 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[cfg(feature = "bench")]
 use futures_util::FutureExt;
-use proto::message::Sent as WireSent;
-use runtime::RequestId;
 #[cfg(feature = "bench")]
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
-use wire::frame::{Fault, Sent, ServerFrame};
-use wire::{RoomId, Seq, Timestamp};
+use wire::frame::ServerFrame;
 
-use super::queue::{Next, Queue, Refused};
-use crate::posts::Waiter;
-
-/// Why a connection has to end that did nothing wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// Its queue was full: it resumes from the log.
-    Slow,
-    /// Its session has ended.
-    Session,
-    /// A log that it follows was restored from a backup.
-    Restored,
-}
+use super::queue::{Ending, Next, Queue, Refused};
 
 /// The near end of a connection's queue.
 pub(crate) struct Link {
@@ -113,12 +98,12 @@ pub(crate) struct Outlet(Arc<Link>);
 
 impl Outlet {
     /// What there is to do, once there is something.
-    pub(super) async fn next(&self) -> Next {
+    pub(crate) async fn next(&self) -> Next {
         self.0.queue.next().await
     }
 
     /// Takes all frames that wait, once there are some or a command has ended without one.
-    pub(super) async fn filled(&self) -> VecDeque<Utf8Bytes> {
+    pub(crate) async fn filled(&self) -> VecDeque<Utf8Bytes> {
         self.0.queue.filled().await
     }
 
@@ -141,12 +126,12 @@ impl Outlet {
     }
 
     /// Says that all that was taken is written.
-    pub(super) fn written(&self) {
+    pub(crate) fn written(&self) {
         self.0.queue.written();
     }
 
     /// Says whether the client has to be waited for now.
-    pub(super) fn set_waiting(&self, waits: bool) {
+    pub(crate) fn set_waiting(&self, waits: bool) {
         self.0.queue.set_waiting(waits);
     }
 }
@@ -187,49 +172,6 @@ impl Drop for UnderWay {
             self.link.settle();
             self.link.queue.nudge();
         }
-    }
-}
-
-/// A connection that waits for the answer to its post.
-pub(crate) struct Answer {
-    under_way: UnderWay,
-    room: RoomId,
-    request_id: RequestId,
-    reference: Option<String>,
-}
-
-impl Answer {
-    pub(crate) fn new(
-        link: &Arc<Link>,
-        room: RoomId,
-        request_id: RequestId,
-        reference: Option<String>,
-    ) -> Self {
-        Self {
-            under_way: UnderWay::begin(link),
-            room,
-            request_id,
-            reference,
-        }
-    }
-}
-
-impl Waiter for Answer {
-    fn answer(self: Box<Self>, outcome: base::Result<WireSent>) {
-        let event = outcome.map(|sent| sent.event.unwrap_or_default());
-        let frame = match event {
-            Ok(event) => ServerFrame::Sent(Sent {
-                message_id: Seq(event.seq),
-                room: self.room,
-                timestamp: Timestamp::from_micros(event.at),
-                reference: self.reference,
-            }),
-            Err(error) => {
-                let fault = Fault::new(&error, self.reference);
-                ServerFrame::Error(fault.of_request(self.request_id.as_str()))
-            }
-        };
-        self.under_way.answer(&frame);
     }
 }
 
