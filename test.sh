@@ -85,7 +85,7 @@ scenarios() {
 bring_up() {
     local name names=() offset
     offset=$(free_offset)
-    PARLEY_DEV_PORT_OFFSET=$offset deploy/dev/up --debug --no-limits --gateways 2 --message 2 >&2
+    PARLEY_DEV_PORT_OFFSET=$offset deploy/dev/up --profile debug --no-limits --gateways 2 --message 2 >&2
     load_settings
     load_secrets
     export PARLEY_TEST_DEV_DIR=$PARLEY_DEV_DIR

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::plan::Shape;
 use crate::report::Report;
-use crate::rig::Settings;
+use crate::rig::{Binaries, Profile, Settings};
 use crate::{load, run};
 
 /// Breaks a Parley of its own in every way it promises to survive, and checks what
@@ -27,12 +27,11 @@ struct Arguments {
     /// Break the standalone binary, by kill -9 alone.
     #[arg(long)]
     embedded: bool,
-    /// Test debug binaries.
-    #[arg(long)]
-    debug: bool,
-    /// Binaries that are there: cargo's folder, called release or debug. Without it they
-    /// are built.
-    #[arg(long, value_name = "FOLDER")]
+    /// Build the binaries under test with this profile.
+    #[arg(long, value_enum, default_value_t = Profile::Dist)]
+    profile: Profile,
+    /// Test the binaries in this folder of cargo's, called debug, release or dist.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "profile")]
     bin_dir: Option<PathBuf>,
     /// State, data and logs of the system; dropped in the end unless something was found.
     #[arg(long, value_name = "FOLDER", env = "PARLEY_DEV_DIR")]
@@ -123,12 +122,10 @@ fn options(arguments: &Arguments) -> std::io::Result<run::Options> {
         system,
         settings: Settings {
             folder: std::path::absolute(folder)?,
-            binaries: arguments
-                .bin_dir
-                .as_ref()
-                .map(std::path::absolute)
-                .transpose()?,
-            debug: arguments.debug,
+            binaries: match &arguments.bin_dir {
+                Some(folder) => Binaries::Folder(std::path::absolute(folder)?),
+                None => Binaries::Build(arguments.profile),
+            },
         },
     })
 }

@@ -2,8 +2,8 @@
 //! were told against what the rooms' logs say in the end.
 //!
 //! ```text
-//! cargo run --release -p faults -- --cycles 1000 --seed 7
-//! cargo run --release -p faults -- --embedded --cycles 200
+//! cargo run --profile dist -p faults -- --cycles 1000 --seed 7
+//! cargo run --profile dist -p faults -- --embedded --cycles 200
 //! ```
 //!
 //! How it works, top down:

@@ -62,7 +62,7 @@ impl Report {
             ""
         };
         let command = format!(
-            "cargo run --release -p faults -- --cycles {} --seed {}{embedded} \
+            "cargo run --profile dist -p faults -- --cycles {} --seed {}{embedded} \
              --checkpoint {} --rate {} --rooms {} --window {}",
             options.cycles,
             options.seed,

@@ -23,10 +23,52 @@ const READY: Duration = Duration::from_mins(1);
 pub struct Settings {
     /// Where its state, its data and its logs are.
     pub folder: PathBuf,
-    /// The binaries; `None` builds them.
-    pub binaries: Option<PathBuf>,
-    /// The debug binaries instead of the release ones.
-    pub debug: bool,
+    /// The binaries it runs.
+    pub binaries: Binaries,
+}
+
+/// The binaries of a system under test.
+#[derive(Debug, Clone)]
+pub enum Binaries {
+    /// Built from the sources, if they are not there, with this profile.
+    Build(Profile),
+    /// Those in cargo's folder of a profile. A binary that is not there is an error.
+    Folder(PathBuf),
+}
+
+/// A profile of the workspace's Cargo.toml.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Profile {
+    /// Cargo's `dev`, whose folder is called debug.
+    Debug,
+    /// The quick build.
+    Release,
+    /// The build that is shipped.
+    Dist,
+}
+
+impl Profile {
+    /// The profile whose binaries lie in a folder of this name.
+    pub(crate) fn of_folder(name: &str) -> Option<Self> {
+        clap::ValueEnum::from_str(name, false).ok()
+    }
+
+    /// The name of cargo's folder.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Release => "release",
+            Self::Dist => "dist",
+        }
+    }
+
+    /// The name that `cargo build --profile` takes.
+    pub(crate) fn cargo(self) -> &'static str {
+        match self {
+            Self::Debug => "dev",
+            Self::Release | Self::Dist => self.folder(),
+        }
+    }
 }
 
 /// Why the rig could not do what it was told.

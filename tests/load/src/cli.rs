@@ -2,7 +2,7 @@
 //!
 //! Exit code 0: everything that was acknowledged arrived everywhere, once and in order,
 //! and all goals were met. 1: it did not arrive so. 2: the run could not be made.
-//! 3: sound, but a goal was missed.
+//! 3: sound, but a goal was missed, or a bar of a comparison.
 
 use std::fmt::Display;
 use std::io::{Error, Result, Write as _};
@@ -80,7 +80,7 @@ impl Options {
         if let Command::Compare(compare) = &self.command {
             let outcome = compare.run(&self.wanted(), length).await?;
             self.show(&outcome)?;
-            return Ok(code(outcome.sound(), true));
+            return Ok(code(outcome.sound(), outcome.held()));
         }
         let mut bench = self.bench().await?;
         let done = tokio::select! {

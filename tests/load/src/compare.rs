@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 use serde::Serialize;
 
+use crate::bars::Bar;
 use crate::cli::interrupted;
 use crate::report::{Report, plain};
 use crate::scenario::{Bench, GRACE};
@@ -27,12 +28,17 @@ pub(crate) struct Compare {
     scenarios: Vec<String>,
     #[arg(long, default_value_t = 5, value_parser = value_parser!(u16).range(1..))]
     rounds: u16,
+    /// Hold B to the bars: exit with 3 where it lost more against A than it may.
+    #[arg(long)]
+    hold: bool,
 }
 
 /// What came of it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Outcome {
     sound: bool,
+    /// Whether bars are judged.
+    hold: bool,
     comparisons: Vec<Comparison>,
 }
 
@@ -45,6 +51,9 @@ struct Comparison {
     b: f64,
     /// Of each round, B to A.
     ratios: Vec<f64>,
+    /// The bound on the median ratio, where the figure has one.
+    #[serde(skip)]
+    bar: Option<Bar>,
 }
 
 impl Compare {
@@ -57,6 +66,7 @@ impl Compare {
             .collect::<Result<_>>()?;
         let mut outcome = Outcome {
             sound: true,
+            hold: self.hold,
             comparisons: Vec::new(),
         };
         for (line, scenario) in lines.iter().zip(&self.scenarios) {
@@ -119,6 +129,7 @@ fn compare(scenario: &str, a: &[Report], b: &[Report]) -> Vec<Comparison> {
             a: median(&a),
             b: median(&b),
             ratios,
+            bar: Bar::find(scenario, name),
         })
     };
     order.into_iter().filter_map(comparison).collect()
@@ -140,12 +151,33 @@ impl Outcome {
     pub(crate) fn sound(&self) -> bool {
         self.sound
     }
+
+    /// Whether every figure with a bar reached it. Always true where bars are not judged.
+    pub(crate) fn held(&self) -> bool {
+        !self.hold || self.comparisons.iter().all(Comparison::held)
+    }
+}
+
+impl Comparison {
+    fn held(&self) -> bool {
+        self.bar.is_none_or(|bar| bar.holds(median(&self.ratios)))
+    }
+
+    /// The bar and whether it was reached, for the table.
+    fn verdict(&self) -> String {
+        match self.bar {
+            None => String::new(),
+            Some(bar) if self.held() => format!("{bar}  held"),
+            Some(bar) => format!("{bar}  MISSED"),
+        }
+    }
 }
 
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut table = Table::default();
-        table.row(["", "figure", "A", "B", "B/A", "least", "most"]);
+        let bar = if self.hold { "bar" } else { "" };
+        table.row(["", "figure", "A", "B", "B/A", "least", "most", bar]);
         let mut scenario = "";
         for comparison in &self.comparisons {
             if scenario != comparison.scenario {
@@ -164,6 +196,11 @@ impl std::fmt::Display for Outcome {
                 &ratio(median(ratios)),
                 &ratio(least),
                 &ratio(most),
+                &if self.hold {
+                    comparison.verdict()
+                } else {
+                    String::new()
+                },
             ]);
         }
         write!(f, "{table}")?;
@@ -195,8 +232,24 @@ mod tests {
         };
         assert_eq!(found.figure, "rate");
         assert_eq!(found.ratios, [2.0, 1.5]);
+        assert_eq!(found.bar, None);
         let close = |x: f64, y: f64| (x - y).abs() < 1e-9;
         assert!(close(found.a, 15.0) && close(found.b, 25.0));
         assert!(close(median(&[3.0, 1.0, 2.0]), 2.0));
+    }
+
+    #[test]
+    fn a_figure_below_its_bar_fails_a_comparison_that_holds_to_bars() {
+        let of = |rates: [f64; 3]| rates.map(|rate| report(&[("acked/s", rate)]));
+        let outcome = |hold, rates| Outcome {
+            sound: true,
+            hold,
+            comparisons: compare("pipeline --window 8", &of([10.0; 3]), &of(rates)),
+        };
+        // The median counts: one slow round does not fail it, two do.
+        assert!(outcome(true, [5.0, 9.6, 12.0]).held());
+        assert!(!outcome(true, [5.0, 9.4, 12.0]).held());
+        assert!(outcome(false, [5.0, 9.4, 12.0]).held());
+        assert!(outcome(true, [9.4; 3]).to_string().contains("MISSED"));
     }
 }

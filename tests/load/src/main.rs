@@ -1,5 +1,6 @@
 //! Load tests of Parley: `load <scenario>` against a running system, or one of its own.
 
+mod bars;
 mod cli;
 mod compare;
 mod fill;

@@ -198,6 +198,11 @@ impl Usage {
         self.user_seconds + self.system_seconds
     }
 
+    /// Whether a message passes it on its way to the log and to its receivers.
+    pub(crate) fn is_on_path(&self) -> bool {
+        self.is_gateway() || self.name.starts_with("message") || self.name == "postgres"
+    }
+
     /// Whether it serves connections.
     pub(crate) fn is_gateway(&self) -> bool {
         is_gateway(&self.name)

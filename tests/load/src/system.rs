@@ -13,6 +13,9 @@ use serde::Serialize;
 use crate::proc::Process;
 pub(crate) use standalone::{Running, binary};
 
+/// The profile whose binaries are measured, and the name of their folder.
+const PROFILE: &str = "dist";
+
 /// What to measure, as the command line says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wanted {
@@ -271,8 +274,8 @@ impl Wanted {
         match self {
             Self::Dev(_) => Self::Dev(Some(build)),
             Self::Standalone(_) => {
-                let released = build.join("release");
-                let folder = if released.is_dir() { released } else { build };
+                let dist = build.join(PROFILE);
+                let folder = if dist.is_dir() { dist } else { build };
                 Self::Standalone(Some(folder.join("standalone")))
             }
         }
@@ -311,9 +314,9 @@ mod tests {
             of_folder,
             Wanted::Standalone(Some(folder.path().join("standalone")))
         );
-        std::fs::create_dir(folder.path().join("release")).unwrap();
+        std::fs::create_dir(folder.path().join(PROFILE)).unwrap();
         let of_target = wanted.of_build(folder.path().to_owned());
-        let expected = folder.path().join("release/standalone");
+        let expected = folder.path().join(PROFILE).join("standalone");
         assert_eq!(of_target, Wanted::Standalone(Some(expected)));
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use faults::plan::{Act, Fault, Shape};
-use faults::rig::{Rig, Settings};
+use faults::rig::{Binaries, Rig, Settings};
 use tempfile::TempDir;
 
 use super::World;
@@ -28,8 +28,7 @@ impl OwnSystem {
         let folder = folder();
         let settings = Settings {
             folder: folder.path().to_owned(),
-            binaries: Some(Dev::from_env().binaries()),
-            debug: false,
+            binaries: Binaries::Folder(Dev::from_env().binaries()),
         };
         let shape = Shape::Distributed {
             gateways: 2,

@@ -2,14 +2,14 @@
 //! what comes after it is current within seconds, whatever was written meanwhile.
 //!
 //! It is small enough for every run of the tests. As promised, ten minutes at 5,000
-//! messages a second, it is run on release binaries:
+//! messages a second, it is run on binaries of the profile `dist`:
 //!
 //! ```text
-//! cargo build --release --workspace --features distributed,servers --bins
-//! deploy/dev/up --no-limits --gateways 2 --message 2
+//! cargo build --profile dist --workspace --features distributed,servers --bins
+//! deploy/dev/up --profile dist --no-limits --gateways 2 --message 2
 //! PARLEY_TEST_OUTAGE_SECONDS=600 PARLEY_TEST_OUTAGE_RATE=5000 \
 //! PARLEY_TEST_DEV_DIR=$PWD/.dev PARLEY_TEST_GATEWAYS=http://127.0.0.1:8080,http://127.0.0.1:8081 \
-//! cargo test --release -p e2e --features distributed -- --nocapture after_a_long_outage
+//! cargo test --profile dist -p e2e --features distributed -- --nocapture after_a_long_outage
 //! ```
 
 use std::collections::BTreeMap;

@@ -215,7 +215,7 @@ mod tests {
     use super::*;
     use crate::load::{self, Checked};
     use crate::plan::Shape;
-    use crate::rig::Settings;
+    use crate::rig::{Binaries, Profile, Settings};
     use crate::run::Options;
 
     #[test]
@@ -234,8 +234,7 @@ mod tests {
             system: Shape::Embedded,
             settings: Settings {
                 folder: PathBuf::new(),
-                binaries: None,
-                debug: true,
+                binaries: Binaries::Build(Profile::Debug),
             },
         });
         for _ in 0..2 {

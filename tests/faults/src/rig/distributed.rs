@@ -8,7 +8,7 @@ use tokio::time::{interval, sleep, timeout};
 
 use super::dev::Dev;
 use super::signal::{self, Signal};
-use super::{Error, Result, Settings};
+use super::{Binaries, Error, Profile, Result, Settings};
 use crate::links::{Links, Pids, State};
 use crate::plan::{Act, Fault, Link, Process, links};
 
@@ -58,7 +58,7 @@ impl Distributed {
         let (gateways, messages) = (gateways.to_string(), messages.to_string());
         let mut arguments = vec!["--no-limits", "--gateways", &gateways];
         arguments.extend(["--message", &messages]);
-        arguments.extend(profile);
+        arguments.extend(["--profile", profile.folder()]);
         // What an earlier run left when it was killed.
         system.dev.down(&["--wipe"]).await?;
         system.dev.up(&arguments).await?;
@@ -93,9 +93,10 @@ impl Distributed {
     }
 
     /// What `up` has to be told to take the binaries that are wanted.
-    fn choose_binaries(&mut self, settings: &Settings) -> Result<Option<&'static str>> {
-        let Some(folder) = &settings.binaries else {
-            return Ok(settings.debug.then_some("--debug"));
+    fn choose_binaries(&mut self, settings: &Settings) -> Result<Profile> {
+        let folder = match &settings.binaries {
+            Binaries::Build(profile) => return Ok(*profile),
+            Binaries::Folder(folder) => folder,
         };
         // `up` would build what is missing, and nothing of it would be what was asked for.
         let missing = BINARIES
@@ -105,14 +106,11 @@ impl Distributed {
         if let Some(missing) = missing {
             return Err(Error::NoSuch(missing.display().to_string()));
         }
-        let profile = match folder.file_name().and_then(|name| name.to_str()) {
-            Some("release") => None,
-            Some("debug") => Some("--debug"),
-            _ => {
-                let reason = "a folder of binaries is called release or debug, as cargo's are";
-                return Err(Error::NoSuch(reason.to_owned()));
-            }
-        };
+        let name = folder.file_name().and_then(|name| name.to_str());
+        let profile = name.and_then(Profile::of_folder).ok_or_else(|| {
+            let reason = "a folder of binaries is called debug, release or dist, as cargo's are";
+            Error::NoSuch(reason.to_owned())
+        })?;
         let target = folder.parent();
         let target = target.ok_or_else(|| Error::NoSuch(folder.display().to_string()))?;
         let target = target.to_string_lossy().into_owned();

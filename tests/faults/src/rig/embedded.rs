@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
-use super::{Error, Needs, Result, Settings, ready};
+use super::{Binaries, Error, Needs, Profile, Result, Settings, ready};
 use crate::plan::{Act, Fault, Process};
 
 const BUILDING: Duration = Duration::from_mins(30);
@@ -27,8 +27,8 @@ pub struct Embedded {
 impl Embedded {
     pub(super) async fn start(settings: &Settings) -> Result<Self> {
         let binary = match &settings.binaries {
-            Some(folder) => folder.join("standalone"),
-            None => build(settings.debug).await?,
+            Binaries::Folder(folder) => folder.join("standalone"),
+            Binaries::Build(profile) => build(*profile).await?,
         };
         std::fs::create_dir_all(&settings.folder)
             .map_err(|error| Error::Io("the folder of the run", error))?;
@@ -126,7 +126,7 @@ impl Drop for Embedded {
 }
 
 /// Builds the binary, so that what is tested is what the sources say.
-async fn build(debug: bool) -> Result<PathBuf> {
+async fn build(profile: Profile) -> Result<PathBuf> {
     let failed = |reason: String| Error::Program {
         program: "cargo build --bin standalone".to_owned(),
         reason,
@@ -140,7 +140,7 @@ async fn build(debug: bool) -> Result<PathBuf> {
         .args(["build", "--locked", "--bin", "standalone"])
         .arg("--target-dir")
         .arg(&target)
-        .args((!debug).then_some("--release"))
+        .args(["--profile", profile.cargo()])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .kill_on_drop(true);
@@ -151,8 +151,7 @@ async fn build(debug: bool) -> Result<PathBuf> {
     if !status.success() {
         return Err(failed(status.to_string()));
     }
-    let profile = if debug { "debug" } else { "release" };
-    Ok(target.join(profile).join("standalone"))
+    Ok(target.join(profile.folder()).join("standalone"))
 }
 
 /// A port below those that the kernel gives to outgoing connections, so that it is

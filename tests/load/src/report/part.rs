@@ -76,6 +76,7 @@ impl Part {
             ("last receiver p50 ms", traffic.last.p50),
             ("last receiver p99 ms", traffic.last.p99),
             ("system us/message", self.system_micros_per_message()),
+            ("path us/message", self.path_micros_per_message()),
             ("gateway us/delivery", self.gateway_micros_per_delivery()),
             (
                 "deliveries per gateway CPU second",
@@ -88,6 +89,14 @@ impl Part {
     /// CPU time of all processes but the generator's over the messages acknowledged.
     pub(crate) fn system_micros_per_message(&self) -> f64 {
         let cpu: f64 = self.processes.iter().map(Usage::cpu_seconds).sum();
+        measured(cpu) * 1e6 / float(self.counts().acked)
+    }
+
+    /// CPU time of what a message passes before it is acknowledged and delivered (gateways,
+    /// message-service, its database) over the messages acknowledged.
+    fn path_micros_per_message(&self) -> f64 {
+        let path = self.processes.iter().filter(|usage| usage.is_on_path());
+        let cpu: f64 = path.map(Usage::cpu_seconds).sum();
         measured(cpu) * 1e6 / float(self.counts().acked)
     }
 

@@ -9,13 +9,13 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use super::Gateway;
+use super::{Gateway, PROFILE};
 use crate::proc::Process;
 
 /// From the address of a gateway to that of its health and metrics.
 const TO_ADMIN: u16 = 1101;
 /// As large as `deploy/dev/up` makes a system.
-const OPTIONS: [&str; 1] = ["--no-limits"];
+const OPTIONS: [&str; 3] = ["--profile", PROFILE, "--no-limits"];
 
 #[derive(Debug)]
 pub(super) struct Dev {
@@ -48,7 +48,7 @@ impl Dev {
             |state| here.join(PathBuf::from(state)),
         );
         let (target, made) = match target {
-            Some(target) => released(&here.join(target))?,
+            Some(target) => built(&here.join(target))?,
             None => (None, None),
         };
         Ok(Self {
@@ -169,8 +169,8 @@ impl Dev {
 
 /// `folder` as a target directory: if it holds the binaries themselves, one is made that
 /// points to it.
-fn released(folder: &Path) -> Result<(Option<PathBuf>, Option<tempfile::TempDir>)> {
-    if folder.join("release/gateway").is_file() {
+fn built(folder: &Path) -> Result<(Option<PathBuf>, Option<tempfile::TempDir>)> {
+    if folder.join(PROFILE).join("gateway").is_file() {
         return Ok((Some(folder.to_owned()), None));
     }
     if !folder.join("gateway").is_file() {
@@ -178,7 +178,7 @@ fn released(folder: &Path) -> Result<(Option<PathBuf>, Option<tempfile::TempDir>
         return Err(Error::new(ErrorKind::NotFound, what));
     }
     let made = tempfile::tempdir()?;
-    std::os::unix::fs::symlink(folder, made.path().join("release"))?;
+    std::os::unix::fs::symlink(folder, made.path().join(PROFILE))?;
     Ok((Some(made.path().to_owned()), Some(made)))
 }
 
@@ -233,9 +233,9 @@ mod tests {
     #[test]
     fn a_folder_of_binaries_serves_as_a_target_directory() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(released(folder.path()).is_err());
+        assert!(built(folder.path()).is_err());
         std::fs::write(folder.path().join("gateway"), "").unwrap();
-        let (target, _made) = released(folder.path()).unwrap();
-        assert!(target.unwrap().join("release/gateway").is_file());
+        let (target, _made) = built(folder.path()).unwrap();
+        assert!(target.unwrap().join(PROFILE).join("gateway").is_file());
     }
 }

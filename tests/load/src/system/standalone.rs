@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use super::Gateway;
+use super::{Gateway, PROFILE};
 use crate::http::Http;
 use crate::proc::Process;
 
@@ -143,7 +143,7 @@ impl Running {
 pub(crate) fn binary(path: Option<PathBuf>) -> Result<PathBuf> {
     let here = std::env::current_dir()?;
     let target = || std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into());
-    let path = path.unwrap_or_else(|| PathBuf::from(target()).join("release/standalone"));
+    let path = path.unwrap_or_else(|| PathBuf::from(target()).join(PROFILE).join("standalone"));
     let path = here.join(path);
     if path.is_file() {
         Ok(path)
