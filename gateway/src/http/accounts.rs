@@ -15,8 +15,8 @@ use wire::response::{LoggedIn, Profile, Registered, Status, UserList};
 
 use super::body::Body;
 use super::caller::{Caller, Guest, Visitor};
+use super::path::UserPath;
 use super::problem::Answer;
-use super::router::UserPath;
 use super::sessions::logged_in;
 use crate::Gateway;
 

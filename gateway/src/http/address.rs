@@ -25,6 +25,10 @@ impl From<IpAddr> for ClientNet {
     }
 }
 
+/// The client's address, as far as it can be believed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientAddress(pub(super) IpAddr);
+
 /// The client's address: the peer, or, when that is a trusted proxy, the last entry
 /// of `X-Forwarded-For` that is none.
 pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {

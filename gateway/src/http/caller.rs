@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use axum::extract::FromRequestParts;
 use base::{Code, Error, SessionId, Uid};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, header};
 use runtime::{Call, RequestId};
 
-use super::observe::ClientAddress;
+use super::address::ClientAddress;
+use super::headers::text;
 use super::problem::Failure;
 use crate::Gateway;
 use crate::verdicts::Verdict;
@@ -157,11 +158,6 @@ pub(super) fn header_token(headers: &HeaderMap) -> Option<&str> {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => token.trim(),
         _ => value,
     })
-}
-
-/// A header field as text, when it is that.
-pub(super) fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
 }
 
 #[cfg(test)]

@@ -17,7 +17,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 
-use super::caller::{Guest, text};
+use super::caller::Guest;
+use super::headers::is_known;
 use crate::Gateway;
 
 const ASYNCAPI: &str = include_str!(concat!(env!("OUT_DIR"), "/asyncapi.json"));
@@ -115,15 +116,6 @@ impl Document {
         }
         response
     }
-}
-
-/// Whether `If-None-Match` names what has this tag (RFC 9110, section 13.1.2); what
-/// compresses makes a tag a weak one.
-pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
-    let tags = text(headers, header::IF_NONE_MATCH).unwrap_or_default();
-    tags.split(',')
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 /// The page runs its own script and style, asks its own origin, and nothing else.

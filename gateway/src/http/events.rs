@@ -10,8 +10,8 @@ use wire::event::EventsPage;
 use wire::request::EventsQuery;
 
 use super::caller::Caller;
+use super::path::RoomPath;
 use super::problem::Answer;
-use super::router::RoomPath;
 use crate::Gateway;
 use crate::fanout::Frame;
 use crate::resume::{Log, Resume};

@@ -13,9 +13,9 @@ use wire::response::{Invitation, Invited, Joined, Status};
 
 use super::body::Body;
 use super::caller::Caller;
+use super::path::{CodePath, RoomPath};
 use super::problem::Answer;
 use super::rooms::rooms;
-use super::router::{CodePath, RoomPath};
 use crate::Gateway;
 
 /// `POST /rooms/{RoomID}/invites`

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use base::{Code, Error, Nonce, RoomId, Seq, Timestamp, Uid};
-use http::{HeaderMap, HeaderName, StatusCode};
+use base::{Error, RoomId, Seq, Timestamp, Uid};
+use http::{HeaderMap, StatusCode};
 use proto::message::messages_client::MessagesClient;
 use proto::message::{Event, HistoryRequest, Kind, Page, Sent};
 use tokio::sync::oneshot;
@@ -13,13 +13,11 @@ use wire::response::{Entry, Posted};
 
 use super::body::Body;
 use super::caller::Caller;
+use super::headers;
+use super::path::RoomPath;
 use super::problem::Answer;
-use super::router::RoomPath;
 use crate::Gateway;
 use crate::posts::{Post, Waiter};
-
-/// The header that may name a post's nonce.
-pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// `GET /messages/{RoomID}`, whose page the query or a body names.
 pub(super) async fn history(
@@ -62,7 +60,7 @@ pub(super) async fn send(
 ) -> Answer<(StatusCode, Json<Posted>)> {
     gateway.limits.send(caller.uid)?;
     let PostMessageRequest { text, nonce } = PostMessageRequest::parse(&body)?;
-    let nonce = nonce.map_or_else(|| header_nonce(&headers), |nonce| Ok(Some(nonce)))?;
+    let nonce = nonce.map_or_else(|| headers::nonce(&headers), |nonce| Ok(Some(nonce)))?;
     let nonce = nonce.map_or_else(|| gateway.nonces.next(), Ok)?;
     let (told, outcome) = oneshot::channel();
     gateway.posts.send(Post {
@@ -96,20 +94,6 @@ impl Waiter for Told {
         // A client that went away has no use for the answer.
         let _ = self.0.send(outcome);
     }
-}
-
-/// The `Idempotency-Key`, if there is one.
-pub(super) fn header_nonce(headers: &HeaderMap) -> base::Result<Option<Nonce>> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
-        return Ok(None);
-    };
-    let text = value.to_str().map_err(|_| {
-        Error::new(
-            Code::InvalidArgument,
-            "Idempotency-Key: must be printable ASCII",
-        )
-    })?;
-    Nonce::parse("Idempotency-Key", text).map(Some)
 }
 
 /// An event as history shows it; `None` for what history does not show.

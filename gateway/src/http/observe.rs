@@ -13,19 +13,16 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base::Error;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use runtime::RequestId;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::address;
+use super::address::{self, ClientAddress};
 use super::body::Unread;
+use super::headers::X_REQUEST_ID;
 use super::problem::Failure;
-use super::web::PageFile;
 use crate::Gateway;
-
-/// The header that carries a request's id, both ways.
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Where codes of invitations stand in a path, and how such a path is shown.
 const INVITES: &[u8] = b"/invites/";
@@ -37,9 +34,9 @@ const PATH_CHARS: usize = 200;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) IpAddr);
 
-/// The client's address, as far as it can be believed.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ClientAddress(pub(super) IpAddr);
+/// A response that is a file of the page: no document, so what is said of those is not.
+#[derive(Clone)]
+pub(super) struct PageFile;
 
 /// The layer around every route.
 pub(super) async fn observe(

@@ -13,11 +13,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use runtime::RequestId;
 use wire::{PROBLEM_JSON, Problem};
 
+use super::headers::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use crate::limits::Limited;
-
-/// Header fields of draft-ietf-httpapi-ratelimit-headers.
-pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// What a handler answers.
 pub(super) type Answer<T> = Result<T, Failure>;

@@ -23,8 +23,8 @@ use wire::response::{
 use super::accounts;
 use super::body::Body;
 use super::caller::{Caller, MaybeCaller};
+use super::path::RoomPath;
 use super::problem::Answer;
-use super::router::RoomPath;
 use crate::{Gateway, reading};
 
 /// `POST /create-room`

@@ -1,18 +1,16 @@
 //! Which request goes where.
 
 use axum::Router;
-use axum::extract::{FromRequestParts, Path};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, post, put};
-use base::{Code, Error, RoomId, SessionId, Uid};
-use http::request::Parts;
+use base::{Code, Error};
 use http::{HeaderValue, Method, StatusCode, header};
 use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::messages::IDEMPOTENCY_KEY;
-use super::observe::{X_REQUEST_ID, observe};
-use super::problem::{Failure, RATE_LIMIT, RATE_LIMIT_POLICY};
+use super::headers::{IDEMPOTENCY_KEY, RATE_LIMIT, RATE_LIMIT_POLICY, X_REQUEST_ID};
+use super::observe::observe;
+use super::problem::Failure;
 use super::{
     accounts, documents, events, health, invites, messages, rooms, sessions, upgrade, web,
 };
@@ -132,54 +130,4 @@ fn cors(config: &Cors) -> CorsLayer {
             X_REQUEST_ID,
         ])
         .max_age(PREFLIGHT_AGE)
-}
-
-/// The room that a path names.
-pub(super) struct RoomPath(pub(super) RoomId);
-
-/// The code that a path has; it is a secret.
-pub(super) struct CodePath(pub(super) String);
-
-/// The user that a path names.
-pub(super) struct UserPath(pub(super) Uid);
-
-/// The session that a path names.
-pub(super) struct SessionPath(pub(super) SessionId);
-
-impl FromRequestParts<Gateway> for SessionPath {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
-        Ok(Self(wire::session_id(&segment(parts, gateway).await)?))
-    }
-}
-
-impl FromRequestParts<Gateway> for CodePath {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
-        Ok(Self(segment(parts, gateway).await))
-    }
-}
-
-impl FromRequestParts<Gateway> for RoomPath {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
-        Ok(Self(wire::room_id(&segment(parts, gateway).await)?))
-    }
-}
-
-impl FromRequestParts<Gateway> for UserPath {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
-        Ok(Self(wire::uid(&segment(parts, gateway).await)?))
-    }
-}
-
-/// The one variable segment of a path; empty, and so no id or code, when it is not UTF-8.
-async fn segment(parts: &mut Parts, gateway: &Gateway) -> String {
-    let path = Path::<String>::from_request_parts(parts, gateway).await;
-    path.map(|Path(segment)| segment).unwrap_or_default()
 }

@@ -17,9 +17,9 @@ use wire::response::{LoggedIn, Session, SessionList, Status, Ticket};
 
 use super::body::Body;
 use super::caller::{Caller, Visitor};
-use super::messages::header_nonce;
+use super::headers;
+use super::path::SessionPath;
 use super::problem::Answer;
-use super::router::SessionPath;
 use crate::Gateway;
 
 /// `POST /refresh`
@@ -31,7 +31,7 @@ pub(super) async fn refresh(
 ) -> Answer<Json<LoggedIn>> {
     gateway.limits.anonymous(visitor.address.into())?;
     let RefreshRequest { refresh_token } = RefreshRequest::parse(&body)?;
-    let key = header_nonce(&headers)?;
+    let key = headers::nonce(&headers)?;
     let request = visitor.call.request(RefreshCall {
         refresh_token,
         key: key.map_or_else(String::new, Nonce::into_string),

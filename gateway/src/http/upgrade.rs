@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version,
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::caller::{Visitor, header_token, identify, text};
+use super::caller::{Visitor, header_token, identify};
+use super::headers::text;
 use super::problem::{Answer, Failure};
 use crate::Gateway;
 use crate::config::Cors;

@@ -21,7 +21,8 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
 use super::caller::Visitor;
-use super::documents::is_known;
+use super::headers::is_known;
+use super::observe::PageFile;
 use super::problem::{Answer, Failure};
 use crate::Gateway;
 
@@ -74,10 +75,6 @@ pub(super) fn routes() -> Router<Gateway> {
         .route("/web/{Version}/{*File}", get(file))
         .layer(compression)
 }
-
-/// A response that is a file of the page: no document, so what is said of those is not.
-#[derive(Clone)]
-pub(super) struct PageFile;
 
 /// Somebody who looks at the page, counted by address.
 struct Onlooker;

@@ -10,14 +10,10 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Info, InfoBuilder, License, OpenApi, OpenApiBuilder, PathItem};
 use wire::Problem;
 
-use super::operation::{Schemas, number, problem, string};
+use super::operation::{
+    BEARER, QUERY_TICKET, QUERY_TOKEN, RAW_TOKEN, Schemas, number, problem, string,
+};
 use super::routes;
-
-/// The names of the ways to show who one is.
-pub(super) const BEARER: &str = "bearer";
-pub(super) const RAW_TOKEN: &str = "token";
-pub(super) const QUERY_TOKEN: &str = "tokenInQuery";
-pub(super) const QUERY_TICKET: &str = "ticketInQuery";
 
 /// The whole of it.
 pub(super) fn document() -> OpenApi {

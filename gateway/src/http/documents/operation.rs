@@ -17,10 +17,13 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Ref, RefOr, Required, Response, ResponseBuilder};
 use wire::{PROBLEM_JSON, Problem};
 
-use super::openapi::{BEARER, QUERY_TICKET, QUERY_TOKEN, RAW_TOKEN};
-use crate::http::messages::IDEMPOTENCY_KEY;
-use crate::http::observe::X_REQUEST_ID;
-use crate::http::problem::{RATE_LIMIT, RATE_LIMIT_POLICY};
+use crate::http::headers::{IDEMPOTENCY_KEY, RATE_LIMIT, RATE_LIMIT_POLICY, X_REQUEST_ID};
+
+/// The names of the ways to show who one is.
+pub(super) const BEARER: &str = "bearer";
+pub(super) const RAW_TOKEN: &str = "token";
+pub(super) const QUERY_TOKEN: &str = "tokenInQuery";
+pub(super) const QUERY_TICKET: &str = "ticketInQuery";
 
 const JSON: &str = "application/json";
 
