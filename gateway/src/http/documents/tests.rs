@@ -2,6 +2,7 @@
 //! limits of the contract.
 
 mod asyncapi;
+mod contract;
 mod openapi;
 mod serving;
 
