@@ -97,7 +97,7 @@ pub(super) async fn observe(
     work.instrument(span).await
 }
 
-/// The id that the client chose, when it is sane; else one of ours.
+/// Returns the client's id if it is one that [`RequestId`] takes, else a new one.
 fn request_id(gateway: &Gateway, headers: &HeaderMap) -> RequestId {
     let given = headers
         .get(X_REQUEST_ID)

@@ -184,10 +184,18 @@ async fn a_sane_request_id_is_kept_and_another_replaced() {
         .ask("GET", "/version", &[("X-Request-ID", "abc-1")], "")
         .await;
     assert_eq!(id(sane), "abc-1");
-    let odd = house
-        .ask("GET", "/version", &[("X-Request-ID", "a b")], "")
+    let longest = "x".repeat(64);
+    let kept = house
+        .ask("GET", "/version", &[("X-Request-ID", &longest)], "")
         .await;
-    assert_eq!(id(odd).len(), 32);
+    assert_eq!(id(kept), longest);
+    // A tab is the one control character that a header field may have.
+    for odd in ["a b", "a\tb", "", "a;b", &"x".repeat(65)] {
+        let response = house
+            .ask("GET", "/version", &[("X-Request-ID", odd)], "")
+            .await;
+        assert_eq!(id(response).len(), 32, "{odd:?}");
+    }
 }
 
 #[tokio::test]

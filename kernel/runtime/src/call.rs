@@ -18,13 +18,14 @@ const REQUEST_ID: &str = "x-request-id";
 /// How long a call may take when nobody said.
 pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The name of one request on its way through the system, 1–64 printable ASCII
-/// characters. Cheap to clone.
+/// The name of one request on its way through the system: 1–64 ASCII letters, digits and
+/// `-`, `_`, `.` or `:`. It goes to logs as it is, so it has no control characters and no
+/// blanks. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// Takes `text` as an id if it is sane: 1–64 of letters, digits and `-_.:`.
+    /// Returns the id if `text` has only the characters named above, and at most 64.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
         ((1..=64).contains(&text.len()) && text.bytes().all(fits)).then(|| Self(text.into()))
@@ -173,8 +174,21 @@ mod tests {
     }
 
     #[test]
-    fn a_request_id_is_short_and_plain() {
-        for bad in ["", "a b", "a\nb", "ä", &"x".repeat(65)] {
+    fn a_request_id_has_the_documented_characters_only() {
+        for good in ["a", "Az09-_.:", &"x".repeat(64)] {
+            assert!(RequestId::parse(good).is_some(), "{good:?}");
+        }
+        let odd = ["", "a b", "ä", "a/b", "a\"b", &"x".repeat(65)];
+        let controls = [
+            "a\nb",
+            "a\tb",
+            "a\rb",
+            "a\u{1b}[31m",
+            "a\0",
+            "a\u{7f}",
+            "a\u{9b}",
+        ];
+        for bad in odd.into_iter().chain(controls) {
             assert!(RequestId::parse(bad).is_none(), "{bad:?}");
         }
     }

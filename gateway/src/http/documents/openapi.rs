@@ -61,8 +61,8 @@ fn info() -> Info {
          A key of an answer is absent rather than `null`.\n\
          - Errors are problem documents (RFC 9457), or, with `Accept: text/plain`, their \
          detail alone. `Code` is what a program looks at.\n\
-         - `X-Request-ID` is taken from the request when it is sane, else made, and is on \
-         every answer.\n\
+         - Every answer has an `X-Request-ID`: the request's own if that is 1 to 64 ASCII \
+         letters, digits and `-_.:`, else a new one.\n\
          - Who asks too often gets 429 with `Retry-After`, `RateLimit` and \
          `RateLimit-Policy`. What may be asked how often is the operator's choice.\n\
          - A write that is answered by 503 or 504, or by a broken connection, may have \
