@@ -26,7 +26,7 @@ use super::tokens::Credentials;
 use super::{Item, Start, Status, Timings};
 use crate::{Api, Ended, Error, Result};
 
-/// The server ended the session (contract, section 2).
+/// The close code of a connection whose session has ended (`/asyncapi.json`).
 const SESSION_ENDED: u16 = 4001;
 /// Far too many frames.
 const FLOODING: u16 = 4029;

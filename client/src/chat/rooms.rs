@@ -27,7 +27,7 @@ const WAITING: usize = 64;
 const WAITING_MOST: usize = WAITING + limits::EVENTS_PAGE as usize + 2 * MOST_ROOMS;
 /// Rooms asked for at once.
 const ASKED_AT_ONCE: usize = 16;
-/// Rooms that a connection may be subscribed to (contract, section 2).
+/// Rooms that a connection may be subscribed to at most (`/asyncapi.json`).
 pub(super) const MOST_ROOMS: usize = 200;
 
 /// An event came whose predecessor did not, which no server should do.

@@ -383,6 +383,7 @@ mod tests {
                 text,
                 nonce
             }),
+            (of(rooms()), 1..=MAX_ID).prop_map(|(room, id)| Command::Read { room, id: Seq(id) }),
             Just(Command::Ping),
             (1..=u32::MAX).prop_map(|version| Command::Hello { version }),
         ]
@@ -401,7 +402,7 @@ mod tests {
         }
 
         #[test]
-        fn no_object_makes_it_panic(kind in "(message|enter|subscribe|ping|hello|x)", value in r#"(-?[0-9]{1,20}|"[^"\\]{0,9}"|null|true|\[\]|\{\})"#) {
+        fn no_object_makes_it_panic(kind in "(message|enter|subscribe|unsubscribe|read|ping|hello|x)", value in r#"(-?[0-9]{1,20}|"[^"\\]{0,9}"|null|true|\[\]|\{\})"#) {
             for name in NAMES {
                 let frame = format!(r#"{{"Type":"{kind}","{name}":{value}}}"#);
                 if let Err(refused) = Framed::parse(&frame) {

@@ -1,4 +1,4 @@
-//! A server of a few lines that keeps the contract, the network before it, and a user
+//! A server of a few lines that does what `/asyncapi.json` says, the network before it, and a user
 //! who checks what he is told.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
