@@ -230,14 +230,16 @@ ready_redis() {
 
 # --- Kafka ------------------------------------------------------------------
 
+kafka_controller_port() { printf '%s' $(($(port_of kafka) + 1)); }
+
 start_kafka() {
     local conf=$DEV_DIR/conf/kafka.properties data=$DEV_DIR/data/kafka options
     cat >"$conf" <<-CONF
 	process.roles=broker,controller
 	node.id=1
-	controller.quorum.voters=1@$(address_of kafka-controller)
+	controller.quorum.voters=1@$HOST:$(kafka_controller_port)
 	controller.listener.names=CONTROLLER
-	listeners=PLAINTEXT://$(address_of kafka),CONTROLLER://$(address_of kafka-controller)
+	listeners=PLAINTEXT://$(address_of kafka),CONTROLLER://$HOST:$(kafka_controller_port)
 	advertised.listeners=PLAINTEXT://${KAFKA_ADVERTISED:-$(address_of kafka)}
 	log.dirs=$data
 	# The services make their topics, with the partitions they need.

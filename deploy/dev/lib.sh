@@ -11,7 +11,6 @@ DEV_DIR=${PARLEY_DEV_DIR:-$REPO/.dev}
 [[ $DEV_DIR == /* ]] || DEV_DIR=$PWD/$DEV_DIR
 
 HOST=127.0.0.1
-BACKENDS=(postgres redis kafka)
 STATE_FOLDERS=(conf data log pid)
 
 say() { printf '%s\n' "$*" >&2; }
@@ -20,6 +19,23 @@ die() { say "${0##*/}: $*"; exit 1; }
 misuse() { say "${0##*/}: $*"; exit 2; }
 
 [[ -r /proc/self/stat ]] || die "needs Linux: processes are told apart by /proc"
+
+# --- the registry -----------------------------------------------------------
+
+# The columns of deploy/services, by name; the names in the table's order.
+declare -A BINARIES PORTS ADMIN_PORTS MOST USES SECRETS
+SERVICES=() BACKENDS=()
+
+read_registry() {
+    local name binary port admin most uses secrets
+    while read -r name binary port admin most uses secrets; do
+        if [[ -z $name || $name == '#'* ]]; then continue; fi
+        PORTS[$name]=$port MOST[$name]=$most BINARIES[$name]=$binary
+        ADMIN_PORTS[$name]=${admin#-} USES[$name]=${uses#-} SECRETS[$name]=${secrets#-}
+        if [[ $binary == - ]]; then BACKENDS+=("$name"); else SERVICES+=("$name"); fi
+    done <"$REPO/deploy/services"
+}
+read_registry
 
 # --- settings ---------------------------------------------------------------
 
@@ -68,7 +84,8 @@ load_secrets() {
     if [[ ! -f $file ]]; then
         (
             umask 077
-            for name in SERVICE_TOKEN JWT_SECRET POSTGRES_PASSWORD REDIS_PASSWORD; do
+            # shellcheck disable=SC2046 # names without spaces
+            for name in SERVICE_TOKEN POSTGRES_PASSWORD REDIS_PASSWORD $(tr , ' ' <<<"${SECRETS[*]}"); do
                 printf '%s=%s\n' "$name" "$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')"
             done >"$file.new"
         )
@@ -82,49 +99,57 @@ load_secrets() {
 
 # --- names and addresses ----------------------------------------------------
 
+# The service that a process is of: that of message-2 is message.
+service_of() { printf '%s' "${1%-*}"; }
+
 # All lie below the range from which the kernel takes ports for outgoing
 # connections (32768 and up): a port in it may be taken just while its server is down,
 # even by the very client that tries to reach it.
 port_of() {
-    local name=$1 base
-    case $name in
-        gateway-*) base=$((8079 + ${name#gateway-})) ;;
-        user) base=9101 ;;
-        session) base=9102 ;;
-        rooms) base=9103 ;;
-        message-*) base=$((9110 + ${name#message-})) ;;
-        postgres) base=25432 ;;
-        redis) base=26379 ;;
-        kafka) base=29092 ;;
-        kafka-controller) base=29093 ;;
-        *) die "no process is called $name" ;;
-    esac
-    printf '%s' $((base + PORT_OFFSET))
+    local base=${PORTS[$(service_of "$1")]-}
+    [[ $base ]] || die "no process is called $1"
+    numbered_port "$base" "$1"
 }
 
 admin_port_of() {
-    local name=$1 base
-    case $name in
-        gateway-*) base=$((9180 + ${name#gateway-})) ;;
-        user) base=9201 ;;
-        session) base=9202 ;;
-        rooms) base=9203 ;;
-        message-*) base=$((9210 + ${name#message-})) ;;
-        *) die "$name has no admin port" ;;
-    esac
-    printf '%s' $((base + PORT_OFFSET))
+    local base=${ADMIN_PORTS[$(service_of "$1")]-}
+    [[ $base ]] || die "$1 has no admin port"
+    numbered_port "$base" "$1"
+}
+
+numbered_port() {
+    local number=1
+    if [[ $2 == *-* ]]; then number=${2##*-}; fi
+    printf '%s' $(($1 + number - 1 + PORT_OFFSET))
 }
 
 address_of() { printf '%s:%s' "$HOST" "$(port_of "$1")"; }
 
+# The addresses of all processes of a service, separated by commas.
+addresses_of() {
+    local process
+    for process in $(processes_of "$1"); do
+        address_of "$process"
+        echo
+    done | paste -sd,
+}
+
 is_backend() { [[ " ${BACKENDS[*]} " == *" $1 "* ]]; }
+
+# The processes of a service; GATEWAYS, for one, says how many there are of a replicated one.
+processes_of() {
+    local count=${1^^}S n
+    if ((MOST[$1] == 1)); then
+        echo "$1"
+    else
+        for ((n = 1; n <= ${!count:-0}; n++)); do echo "$1-$n"; done
+    fi
+}
 
 # Every process, in the order they are printed.
 all_services() {
-    local n
-    for ((n = 1; n <= GATEWAYS; n++)); do echo "gateway-$n"; done
-    for ((n = 1; n <= MESSAGES; n++)); do echo "message-$n"; done
-    printf '%s\n' user session rooms
+    local name
+    for name in "${SERVICES[@]}"; do processes_of "$name"; done
 }
 
 # A name becomes a path, so only those that exist will do.

@@ -25,20 +25,28 @@ pub enum Process {
     Gateway(usize),
     /// A replica of message-service, counted from 1.
     Message(usize),
-    /// user-service
-    User,
-    /// session-service
-    Session,
-    /// rooms-service
-    Rooms,
-    /// The database.
-    Postgres,
-    /// The cache.
-    Redis,
-    /// The bus.
-    Kafka,
+    /// A process that has no replicas, by its name in `deploy/services`.
+    Single(&'static str),
     /// All of Parley in one process.
     Standalone,
+}
+
+impl Process {
+    /// session-service
+    pub const SESSION: Self = Self::Single("session");
+    /// rooms-service
+    pub const ROOMS: Self = Self::Single("rooms");
+    /// The database.
+    pub const POSTGRES: Self = Self::Single("postgres");
+    /// The bus.
+    pub const KAFKA: Self = Self::Single("kafka");
+
+    /// Every process without replicas, in the order of `deploy/services`.
+    pub(crate) fn singles() -> impl Iterator<Item = Self> {
+        let entries = registry::entries().iter();
+        let singles = entries.filter(|entry| entry.most == 1);
+        singles.map(|entry| Self::Single(entry.name))
+    }
 }
 
 impl std::fmt::Display for Process {
@@ -47,12 +55,7 @@ impl std::fmt::Display for Process {
         match self {
             Self::Gateway(number) => write!(f, "gateway-{number}"),
             Self::Message(number) => write!(f, "message-{number}"),
-            Self::User => f.write_str("user"),
-            Self::Session => f.write_str("session"),
-            Self::Rooms => f.write_str("rooms"),
-            Self::Postgres => f.write_str("postgres"),
-            Self::Redis => f.write_str("redis"),
-            Self::Kafka => f.write_str("kafka"),
+            Self::Single(name) => f.write_str(name),
             Self::Standalone => f.write_str("standalone"),
         }
     }
@@ -246,16 +249,16 @@ pub fn links(gateways: usize, messages: usize) -> Vec<Link> {
     let mut links = Vec::new();
     for gateway in (1..=gateways).map(Process::Gateway) {
         links.push(link(None, gateway));
-        links.push(link(Some(gateway), Process::Session));
-        links.push(link(Some(gateway), Process::Kafka));
+        links.push(link(Some(gateway), Process::SESSION));
+        links.push(link(Some(gateway), Process::KAFKA));
         for message in (1..=messages).map(Process::Message) {
             links.push(link(Some(gateway), message));
         }
     }
     for message in (1..=messages).map(Process::Message) {
-        links.push(link(Some(message), Process::Postgres));
-        links.push(link(Some(message), Process::Kafka));
-        links.push(link(Some(Process::Rooms), message));
+        links.push(link(Some(message), Process::POSTGRES));
+        links.push(link(Some(message), Process::KAFKA));
+        links.push(link(Some(Process::ROOMS), message));
     }
     links
 }
@@ -269,14 +272,7 @@ fn acts(shape: Shape) -> Vec<Act> {
     let mut busy: Vec<_> = (1..=gateways).map(Process::Gateway).collect();
     busy.extend((1..=messages).map(Process::Message));
     let mut processes = busy.repeat(2);
-    processes.extend([
-        Process::User,
-        Process::Session,
-        Process::Rooms,
-        Process::Postgres,
-        Process::Redis,
-        Process::Kafka,
-    ]);
+    processes.extend(Process::singles());
     let mut acts = Vec::new();
     for process in processes {
         acts.extend([

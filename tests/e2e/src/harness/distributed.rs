@@ -129,20 +129,46 @@ impl Dev {
 
     /// A message-service that is to use this system's backends.
     pub(super) fn message_service(&self, binary: &str) -> Command {
-        let secret = |key| self.kept("secrets", key);
         let mut command = Command::new(self.binaries().join(binary));
+        command.envs(self.environment("message"));
         command
-            .env("SERVICE_TOKEN", secret("SERVICE_TOKEN"))
-            .env("POSTGRES_USER", "parley")
-            .env("POSTGRES_PASSWORD", secret("POSTGRES_PASSWORD"))
-            .env("POSTGRES_DB", "parley")
-            .env("PARLEY_MESSAGE__POSTGRES__HOST", "127.0.0.1")
-            .env(
-                "PARLEY_MESSAGE__POSTGRES__PORT",
-                self.port(25432).to_string(),
-            )
-            .env("PARLEY_MESSAGE__KAFKA__BROKERS", self.local(29092));
-        command
+    }
+
+    /// What `deploy/dev/up` tells a process of this service of the rest of the system.
+    pub(super) fn environment(&self, service: &str) -> Vec<(String, String)> {
+        let service = registry::entry(service);
+        let mut environment = Vec::new();
+        let mut secrets = vec!["SERVICE_TOKEN"];
+        secrets.extend(&service.secrets);
+        for used in &service.uses {
+            let variable = |key: &str| service.variable(key);
+            match *used {
+                "postgres" => {
+                    secrets.push("POSTGRES_PASSWORD");
+                    environment.extend([
+                        ("POSTGRES_USER".to_owned(), "parley".to_owned()),
+                        ("POSTGRES_DB".to_owned(), "parley".to_owned()),
+                        (variable("POSTGRES__HOST"), "127.0.0.1".to_owned()),
+                        (variable("POSTGRES__PORT"), self.port(used).to_string()),
+                    ]);
+                }
+                "redis" => {
+                    secrets.push("REDIS_PASSWORD");
+                    environment.extend([
+                        (variable("REDIS__HOST"), "127.0.0.1".to_owned()),
+                        (variable("REDIS__PORT"), self.port(used).to_string()),
+                    ]);
+                }
+                "kafka" => environment.push((variable("KAFKA__BROKERS"), self.address(used))),
+                used => {
+                    let key = format!("SERVICES__{}", used.to_uppercase());
+                    environment.push((variable(&key), self.addresses(used).join(",")));
+                }
+            }
+        }
+        let kept = |secret: &str| (secret.to_owned(), self.kept("secrets", secret));
+        environment.extend(secrets.into_iter().map(kept));
+        environment
     }
 
     /// Waits until every process is ready and does without nothing, on its own word.
@@ -150,14 +176,10 @@ impl Dev {
     /// # Panics
     /// When it takes longer than 30 s: a system recovers by itself.
     pub(crate) async fn well_again(&self) {
-        let numbered = |kind: &'static str, key: &str| {
-            let count: u16 = self.kept("settings", key).parse().unwrap();
-            (1..=count).map(move |number| format!("{kind}-{number}"))
-        };
-        let names = ["user", "session", "rooms"].map(str::to_owned).into_iter();
-        let names = names.chain(numbered("gateway", "GATEWAYS"));
-        for name in names.chain(numbered("message", "MESSAGES")) {
-            self.says(&name, is_well).await;
+        for service in registry::services() {
+            for name in self.processes(service) {
+                self.says(&name, is_well).await;
+            }
         }
     }
 
@@ -202,7 +224,7 @@ impl Dev {
     /// Waits until PostgreSQL takes a connection: one that starts says no to it.
     pub(crate) async fn postgres_accepts(&self) {
         let asks_for_password = async || {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.port(25432))).await?;
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port("postgres"))).await?;
             // StartupMessage, version 3.0.
             let message = b"\0\0\0\x15\0\x03\0\0user\0parley\0\0";
             stream.write_all(message).await?;
@@ -220,35 +242,31 @@ impl Dev {
     }
 
     fn admin(&self, name: &str) -> Api {
-        let numbered = |base: u16, number: &str| base + number.parse::<u16>().unwrap();
-        let base = match name.split_once('-') {
-            Some(("gateway", number)) => numbered(9180, number),
-            Some(("message", number)) => numbered(9210, number),
-            _ => match name {
-                "user" => 9201,
-                "session" => 9202,
-                "rooms" => 9203,
-                _ => panic!("{name} has no admin port"),
-            },
-        };
-        Api::new(&format!("http://127.0.0.1:{}", self.port(base))).unwrap()
+        Api::new(&format!("http://{}", self.admin_address(name))).unwrap()
     }
 
-    /// Where session-service answers.
-    pub(crate) fn session_address(&self) -> String {
-        format!("127.0.0.1:{}", self.port(9102))
+    /// Where a process serves health and metrics.
+    pub(super) fn admin_address(&self, name: &str) -> String {
+        let port = registry::admin_port(name);
+        let port = port.unwrap_or_else(|| panic!("{name} has no admin port"));
+        format!("127.0.0.1:{}", port + self.offset())
     }
 
-    /// Where the replicas of message-service answer.
-    pub(crate) fn message_addresses(&self) -> Vec<String> {
-        let count: u16 = self.kept("settings", "MESSAGES").parse().unwrap();
-        (1..=count)
-            .map(|n| format!("127.0.0.1:{}", self.port(9110 + n)))
-            .collect()
+    /// The names of a service's processes.
+    fn processes(&self, service: &registry::Entry) -> Vec<String> {
+        let count = service.count_key().map(|key| self.kept("settings", &key));
+        service.processes(count.map_or(1, |count| count.parse().unwrap()))
     }
 
-    pub(super) fn kafka_address(&self) -> String {
-        format!("127.0.0.1:{}", self.port(29092))
+    /// Where the processes of a service answer.
+    pub(crate) fn addresses(&self, service: &str) -> Vec<String> {
+        let processes = self.processes(registry::entry(service));
+        processes.iter().map(|name| self.address(name)).collect()
+    }
+
+    /// Where a process answers.
+    pub(crate) fn address(&self, name: &str) -> String {
+        format!("127.0.0.1:{}", self.port(name))
     }
 
     /// Lets go on whatever is frozen, and starts whatever is down. The scenario has failed
@@ -289,14 +307,13 @@ impl Dev {
             .to_owned()
     }
 
-    /// The address of a process whose port without an offset is `base`.
-    pub(super) fn local(&self, base: u16) -> String {
-        format!("127.0.0.1:{}", self.port(base))
+    fn port(&self, name: &str) -> u16 {
+        registry::port(name) + self.offset()
     }
 
-    /// The port of a process whose number without an offset is `base`.
-    fn port(&self, base: u16) -> u16 {
-        base + self.kept("settings", "PORT_OFFSET").parse::<u16>().unwrap()
+    /// What is added to every port of this system.
+    fn offset(&self) -> u16 {
+        self.kept("settings", "PORT_OFFSET").parse().unwrap()
     }
 }
 

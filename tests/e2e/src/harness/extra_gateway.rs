@@ -19,7 +19,7 @@ use super::relay::Relay;
 pub(crate) struct ExtraGateway {
     address: String,
     admin: String,
-    environment: Vec<(&'static str, String)>,
+    environment: Vec<(String, String)>,
     binary: PathBuf,
     /// What it finds in place of /etc/hosts.
     hosts: Option<PathBuf>,
@@ -61,7 +61,7 @@ impl ExtraGateway {
     pub(crate) async fn start_deaf(dev: &Dev, bus: &LoneKafka, messages: &ExtraMessages) -> Self {
         let messages = messages.address().to_owned();
         let others = vec![
-            ("PARLEY_GATEWAY__KAFKA__BROKERS", bus.dev.kafka_address()),
+            ("PARLEY_GATEWAY__KAFKA__BROKERS", bus.dev.address("kafka")),
             ("PARLEY_GATEWAY__SERVICES__MESSAGE", messages),
         ];
         Self::launch(dev, others, None).await
@@ -73,21 +73,16 @@ impl ExtraGateway {
         hosts: Option<PathBuf>,
     ) -> Self {
         let local = |port: u16| format!("127.0.0.1:{port}");
-        let messages = dev.message_addresses();
         let (address, admin) = (local(free_port()), local(free_port()));
-        let mut environment = vec![
-            ("SERVICE_TOKEN", dev.kept("secrets", "SERVICE_TOKEN")),
+        let own = [
             ("PARLEY_GATEWAY__HTTP__LISTEN", address.clone()),
             ("PARLEY_GATEWAY__ADMIN__LISTEN", admin.clone()),
-            ("PARLEY_GATEWAY__KAFKA__BROKERS", dev.kafka_address()),
-            ("PARLEY_GATEWAY__SERVICES__USER", dev.local(9101)),
-            ("PARLEY_GATEWAY__SERVICES__SESSION", dev.session_address()),
-            ("PARLEY_GATEWAY__SERVICES__ROOMS", dev.local(9103)),
-            ("PARLEY_GATEWAY__SERVICES__MESSAGE", messages.join(",")),
             ("PARLEY_GATEWAY__LIMITS__ENABLED", false.to_string()),
         ];
+        let mut environment = dev.environment("gateway");
         // What comes later counts.
-        environment.extend(others);
+        let own = own.into_iter().chain(others);
+        environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
         let binary = dev.binaries().join("gateway");
         let log = dev
             .folder
@@ -173,7 +168,7 @@ fn with_hosts(binary: &Path, hosts: &Path) -> Command {
 
 fn spawn(
     binary: &Path,
-    environment: &[(&'static str, String)],
+    environment: &[(String, String)],
     hosts: Option<&Path>,
     log: &Path,
 ) -> Child {

@@ -13,10 +13,11 @@ pub(crate) struct NextRelease(Child);
 impl NextRelease {
     /// Starts it where replica `number` was, and waits until it is ready.
     pub(crate) async fn in_place_of(number: u16, dev: &Dev) -> Self {
+        let name = format!("message-{number}");
         let process = dev
             .message_service("message-service-next")
-            .env("PARLEY_MESSAGE__LISTEN", dev.local(9110 + number))
-            .env("PARLEY_MESSAGE__ADMIN__LISTEN", dev.local(9210 + number))
+            .env("PARLEY_MESSAGE__LISTEN", dev.address(&name))
+            .env("PARLEY_MESSAGE__ADMIN__LISTEN", dev.admin_address(&name))
             .stdin(Stdio::null())
             .stdout(dev.log(&format!("message-next-{number}.log")))
             .stderr(dev.log(&format!("message-next-{number}.log")))

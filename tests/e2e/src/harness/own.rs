@@ -97,7 +97,9 @@ impl Drop for LoneKafka {
 fn free_offset() -> u16 {
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     let mut offsets = (3_000..3_600).step_by(10);
-    let free = offsets.find(|offset| is_free(29_092 + offset) && is_free(29_093 + offset));
+    // Its controller has the next port.
+    let port = registry::port("kafka");
+    let free = offsets.find(|offset| is_free(port + offset) && is_free(port + 1 + offset));
     free.expect("free ports")
 }
 

@@ -123,7 +123,7 @@ async fn message_service_is_cut_off(act: fn(Link) -> Act) {
     let cuts = [1, 2].map(|number| {
         act(Link {
             from: Some(Process::Message(number)),
-            to: Process::Kafka,
+            to: Process::KAFKA,
         })
     });
     let heard = talk

@@ -154,7 +154,7 @@ disruptive_scenarios! {
         let dev = Dev::from_env();
         let hosts = NamedTempFile::new().unwrap();
         let [one, two] = ["127.0.44.1", "127.0.44.2"];
-        let targets = dev.message_addresses();
+        let targets = dev.addresses("message");
         let mut first = Relay::at(&format!("{one}:{PORT}"), targets[0].clone()).await;
         let mut second = Relay::at(&format!("{two}:{PORT}"), targets[1].clone()).await;
         publish(hosts.path(), &[one]);

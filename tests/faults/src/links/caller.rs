@@ -80,7 +80,7 @@ mod tests {
 
     impl Pids for Own {
         fn pid(&self, process: Process) -> Option<u32> {
-            (process == Process::Rooms).then(std::process::id)
+            (process == Process::ROOMS).then(std::process::id)
         }
     }
 
@@ -90,9 +90,9 @@ mod tests {
         let local = listener.local_addr().unwrap();
         let _client = TcpStream::connect(local).await.unwrap();
         let (_server, peer) = listener.accept().await.unwrap();
-        let candidates = [Process::User, Process::Rooms];
+        let candidates = [Process::SESSION, Process::ROOMS];
         let caller = caller_of(peer, local, &candidates, &Own).await;
-        assert_eq!(caller, Some(Process::Rooms));
+        assert_eq!(caller, Some(Process::ROOMS));
         assert_eq!(caller_of(peer, local, &candidates[..1], &Own).await, None);
     }
 }

@@ -131,33 +131,12 @@ impl Dev {
 
     /// Where a process listens.
     pub(super) fn port(&self, process: Process) -> u16 {
-        self.offset
-            + match process {
-                Process::Gateway(number) => 8_079 + small(number),
-                Process::Message(number) => 9_110 + small(number),
-                Process::User => 9_101,
-                Process::Session => 9_102,
-                Process::Rooms => 9_103,
-                Process::Postgres => 25_432,
-                Process::Redis => 26_379,
-                Process::Kafka => 29_092,
-                Process::Standalone => 8_079,
-            }
+        self.offset + registry::port(&process.to_string())
     }
 
     /// Where a service tells of itself; databases and brokers do not.
     pub(super) fn admin_port(&self, process: Process) -> Option<u16> {
-        let port = match process {
-            Process::Gateway(number) => 9_180 + small(number),
-            Process::Message(number) => 9_210 + small(number),
-            Process::User => 9_201,
-            Process::Session => 9_202,
-            Process::Rooms => 9_203,
-            Process::Postgres | Process::Redis | Process::Kafka | Process::Standalone => {
-                return None;
-            }
-        };
-        Some(self.offset + port)
+        Some(self.offset + registry::admin_port(&process.to_string())?)
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -177,18 +156,14 @@ fn path_of(script: &str) -> String {
     format!("{}/../../deploy/dev/{script}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// There are few of a kind.
-fn small(number: usize) -> u16 {
-    u16::try_from(number).unwrap_or(u16::MAX)
-}
-
 /// The first offset at which nobody listens.
 fn free_offset() -> Result<u16> {
-    const USED: [u16; 7] = [8_080, 9_101, 9_111, 9_181, 25_432, 26_379, 29_092];
-    let free = |offset: &u16| {
-        USED.iter()
-            .all(|port| TcpListener::bind(("127.0.0.1", port + offset)).is_ok())
-    };
+    let firsts = registry::entries().iter();
+    let firsts: Vec<u16> = firsts
+        .flat_map(|it| it.admin.into_iter().chain([it.port]))
+        .collect();
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let free = |offset: &u16| firsts.iter().all(|port| is_free(port + offset));
     (400..=3_600)
         .step_by(100)
         .find(free)

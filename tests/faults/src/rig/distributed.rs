@@ -15,15 +15,6 @@ use crate::plan::{Act, Fault, Link, Process, links};
 /// A killed process is gone at once, but for what the kernel has to give back.
 const DYING: Duration = Duration::from_secs(20);
 
-/// What the services run.
-const BINARIES: [&str; 5] = [
-    "gateway",
-    "message-service",
-    "rooms-service",
-    "session-service",
-    "user-service",
-];
-
 /// A distributed system. Dropping it takes it down.
 pub struct Distributed {
     dev: Dev,
@@ -76,8 +67,8 @@ impl Distributed {
             .map(|number| address(Process::Message(number)))
             .collect();
         let messages = messages?.join(",");
-        let (session, kafka) = (address(Process::Session)?, address(Process::Kafka)?);
-        let postgres = port(Process::Postgres)?.to_string();
+        let (session, kafka) = (address(Process::SESSION)?, address(Process::KAFKA)?);
+        let postgres = port(Process::POSTGRES)?.to_string();
         for (name, value) in [
             ("PARLEY_GATEWAY__SERVICES__MESSAGE", messages.clone()),
             ("PARLEY_ROOMS__SERVICES__MESSAGE", messages),
@@ -99,9 +90,8 @@ impl Distributed {
             Binaries::Folder(folder) => folder,
         };
         // `up` would build what is missing, and nothing of it would be what was asked for.
-        let missing = BINARIES
-            .iter()
-            .map(|name| folder.join(name))
+        let missing = registry::services()
+            .filter_map(|service| Some(folder.join(service.binary?)))
             .find(|binary| !binary.is_file());
         if let Some(missing) = missing {
             return Err(Error::NoSuch(missing.display().to_string()));
@@ -127,14 +117,14 @@ impl Distributed {
     }
 
     pub(super) fn admins(&self) -> Vec<(String, String)> {
-        let mut services = vec![Process::User, Process::Session, Process::Rooms];
-        services.extend((1..=self.messages).map(Process::Message));
-        services.extend((1..=self.gateways).map(Process::Gateway));
+        let mut processes: Vec<_> = Process::singles().collect();
+        processes.extend((1..=self.messages).map(Process::Message));
+        processes.extend((1..=self.gateways).map(Process::Gateway));
         let admin = |process: Process| {
             let port = self.dev.admin_port(process)?;
             Some((process.to_string(), format!("http://127.0.0.1:{port}")))
         };
-        services.into_iter().filter_map(admin).collect()
+        processes.into_iter().filter_map(admin).collect()
     }
 
     pub(super) async fn perform(&self, fault: &Fault, killed: impl Fn(Process)) -> Result<()> {
@@ -216,7 +206,7 @@ impl Distributed {
     fn pids(&self, process: Process) -> Result<Vec<u32>> {
         let pid = self.dev.pid(process);
         let mut pids = vec![pid.ok_or_else(|| Error::NoSuch(process.to_string()))?];
-        if process == Process::Postgres {
+        if process == Process::POSTGRES {
             pids.extend(signal::children(pids[0]));
         }
         Ok(pids)

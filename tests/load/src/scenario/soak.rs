@@ -17,8 +17,6 @@ use crate::world::World;
 /// How long the most is measured of which half is offered, and with how many messages a
 /// sender unanswered.
 const SATURATION: (Duration, u16) = (Duration::from_secs(10), 256);
-/// Processes of others: what they do with memory is their own.
-const BACKENDS: [&str; 3] = ["postgres", "redis", "kafka"];
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Soak {
@@ -109,7 +107,8 @@ impl Soak {
                 continue;
             };
             report.figure(format!("{name} MiB/hour"), slope * 3600.0 / 1024.0);
-            if !BACKENDS.contains(&name.as_str()) {
+            // Processes of others: what they do with memory is their own.
+            if !registry::backends().any(|backend| backend.name == name) {
                 let growth = slope * (last.0 - first.0) / first.1;
                 worst = worst.max(growth * 100.0);
             }

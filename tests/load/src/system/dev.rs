@@ -12,8 +12,6 @@ use tokio::process::Command;
 use super::{Gateway, PROFILE};
 use crate::proc::Process;
 
-/// From the address of a gateway to that of its health and metrics.
-const TO_ADMIN: u16 = 1101;
 /// As large as `deploy/dev/up` makes a system.
 const OPTIONS: [&str; 3] = ["--profile", PROFILE, "--no-limits"];
 
@@ -208,10 +206,13 @@ impl Line {
     fn gateway(&self) -> Result<Gateway> {
         let (host, port) = self.address.rsplit_once(':').unwrap_or_default();
         let port: u16 = port.parse().map_err(Error::other)?;
+        let name = &self.process.name;
+        let offset = port.saturating_sub(registry::port(name));
+        let admin = registry::admin_port(name);
         Ok(Gateway {
             name: self.process.name.clone(),
             url: format!("http://{}", self.address),
-            admin: Some(format!("{host}:{}", port + TO_ADMIN)),
+            admin: admin.map(|admin| format!("{host}:{}", admin + offset)),
         })
     }
 }

@@ -26,7 +26,7 @@ struct CutOff {
 impl CutOff {
     async fn start() -> Self {
         let dev = Dev::from_env();
-        let way = Relay::to(dev.session_address()).await;
+        let way = Relay::to(dev.address("session")).await;
         let gateway = ExtraGateway::start_behind(&dev, &way).await;
         Self { way, gateway }
     }
