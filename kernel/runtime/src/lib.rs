@@ -8,6 +8,7 @@ pub mod config;
 mod deadline;
 mod guard;
 mod health;
+mod levels;
 mod lifecycle;
 mod process;
 mod replicas;

@@ -8,7 +8,7 @@ use config::{Config, File, FileFormat};
 use serde_json::{Map, Value, json};
 
 use super::{ServiceConfig, legacy};
-use crate::telemetry;
+use crate::levels;
 
 /// The environment as a value, so that tests bring their own.
 pub type Environment = BTreeMap<String, String>;
@@ -75,7 +75,7 @@ pub fn load<C: ServiceConfig>(
         .and_then(Config::try_deserialize::<C>)
         .map_err(|error| Error::invalid("configuration", error))?;
     config.check()?;
-    telemetry::filter(&config.process().log.level)?;
+    levels::filter(&config.process().log.level)?;
     Ok(Loaded {
         config,
         ignored,
