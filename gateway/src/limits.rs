@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ use tokio::time::Instant;
 use wire::request::LoginName;
 
 use crate::config;
-use crate::http::address::ClientNet;
 
 /// Keys of one generation, most.
 const GENERATION: usize = 50_000;
@@ -35,6 +35,23 @@ pub(crate) struct Limits {
     enters: Buckets<Uid>,
     connects: Buckets<ClientNet>,
     hasher: RandomState,
+}
+
+/// A client's network, by which it is limited: an IPv4 address, or an IPv6 /64,
+/// which is what one subscriber gets and can change addresses in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ClientNet(IpAddr);
+
+impl From<IpAddr> for ClientNet {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, ..] = v6.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
 }
 
 /// A refusal: which limit, and when to come again.
@@ -216,6 +233,15 @@ mod tests {
     use runtime::config::Span;
 
     use super::*;
+
+    #[test]
+    fn an_ipv6_client_is_its_64_bit_network() {
+        let net = |text: &str| ClientNet::from(text.parse::<IpAddr>().unwrap());
+        assert_eq!(net("2001:db8:1:2::1"), net("2001:db8:1:2:ffff::9"));
+        assert_ne!(net("2001:db8:1:2::1"), net("2001:db8:1:3::1"));
+        assert_eq!(net("::ffff:1.2.3.4"), net("1.2.3.4"));
+        assert_ne!(net("1.2.3.4"), net("1.2.3.5"));
+    }
 
     fn buckets(count: u32, burst: u32) -> Buckets<u64> {
         let per = Span(Duration::from_secs(1));
