@@ -17,7 +17,7 @@ use wire::response::{
 use wire::{Epoch, RoomId, Seq, SessionId, Uid};
 
 use crate::tls::Tls;
-use crate::{Error, Refusal, Result, Socket, TokenIn};
+use crate::{Error, Refusal, Result};
 
 /// How long a call may take when nothing else was said.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -517,14 +517,6 @@ impl Api {
         let body = json!({ "Text": text, "Nonce": nonce });
         self.call(Method::POST, &format!("/messages/{room}"), Some(body))
             .await
-    }
-
-    /// Opens a WebSocket, with the token in the `Authorization` header.
-    ///
-    /// # Errors
-    /// `unauthenticated`, before the upgrade.
-    pub async fn connect(&self) -> Result<Socket> {
-        Socket::connect(self, TokenIn::Header).await
     }
 
     /// Any request, and the answer as it came, refusal or not.

@@ -9,6 +9,7 @@ mod item;
 mod outbox;
 mod rooms;
 mod tag;
+mod timings;
 mod tokens;
 
 use std::pin::Pin;
@@ -22,10 +23,11 @@ use tokio::task::JoinSet;
 use wire::frame::Sent;
 use wire::{MessageText, Nonce, RoomId, Uid};
 
-pub use self::builder::{ChatBuilder, Timings};
+pub use self::builder::ChatBuilder;
 use self::driver::Wish;
 pub use self::item::{Gone, Item, Position, Reset, Start, Status};
 use self::outbox::Post;
+pub use self::timings::Timings;
 pub use self::tokens::Tokens;
 use crate::{Api, Ended, Error, Result};
 

@@ -101,6 +101,7 @@ pub use error::{Ended, Error, Refusal, Result};
 pub use reqwest::Method;
 #[cfg(feature = "tls")]
 pub use rustls;
-pub use socket::{Raw, Socket, TokenIn};
+pub use socket::{Socket, TokenIn};
+pub use tls::Raw;
 pub use tokio_tungstenite::tungstenite::Message;
 pub use wire;

@@ -14,14 +14,11 @@ use tokio_tungstenite::tungstenite::{
     client::IntoClientRequest,
     protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
 };
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use wire::frame::{Command, Entered, Framed, Hello, Left, Pong, Sent, ServerFrame};
 use wire::{Epoch, MessageText, Nonce, RoomId, Seq};
 
+use crate::tls::Raw;
 use crate::{Api, Error, Refusal, Result};
-
-/// The connection below the frames.
-pub type Raw = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Frames kept while an answer is awaited, at most.
 const BACKLOG: usize = 16 * 1024;
@@ -329,6 +326,16 @@ impl Socket {
                 None => return Err(closed(None)),
             }
         }
+    }
+}
+
+impl Api {
+    /// Opens a WebSocket, with the token in the `Authorization` header.
+    ///
+    /// # Errors
+    /// `unauthenticated`, before the upgrade.
+    pub async fn connect(&self) -> Result<Socket> {
+        Socket::connect(self, TokenIn::Header).await
     }
 }
 

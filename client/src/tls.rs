@@ -4,8 +4,12 @@
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::{self, protocol::WebSocketConfig};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::{Error, Raw, Result};
+use crate::{Error, Result};
+
+/// The connection below the frames.
+pub type Raw = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// How a server is spoken to.
 #[derive(Clone)]
@@ -72,7 +76,7 @@ impl Tls {
         };
         #[cfg(not(feature = "tls"))]
         let opening = {
-            let stream = tokio_tungstenite::MaybeTlsStream::Plain(stream);
+            let stream = MaybeTlsStream::Plain(stream);
             tokio_tungstenite::client_async_with_config(request, stream, Some(config))
         };
         Ok(opening.await?.0)
