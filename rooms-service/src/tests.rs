@@ -61,12 +61,28 @@ fn code<T: std::fmt::Debug>(outcome: base::Result<T>) -> Code {
 
 /// `ask!(world, uid, join(JoinRequest { … }))`
 macro_rules! ask {
-    ($world:expr, $uid:expr, $method:ident($request:expr)) => {{
-        let call = by($uid);
-        let mut rooms = $world.rooms.clone();
-        call.wait(rooms.$method(call.request($request))).await
-    }};
+    ($world:expr, $uid:expr, $method:ident($request:expr)) => {
+        asked(
+            $world.rooms.clone(),
+            $uid,
+            $request,
+            async |mut rooms, request| rooms.$method(request).await,
+        )
+        .await
+    };
 }
+
+async fn asked<Q, A>(
+    rooms: RoomsClient<Channel>,
+    uid: u64,
+    request: Q,
+    ask: impl AsyncFnOnce(RoomsClient<Channel>, tonic::Request<Q>) -> Answered<A>,
+) -> base::Result<A> {
+    let call = by(uid);
+    call.wait(ask(rooms, call.request(request))).await
+}
+
+type Answered<A> = Result<tonic::Response<A>, tonic::Status>;
 
 fn named(name: &str, is_private: bool) -> CreateRequest {
     CreateRequest {
