@@ -2,7 +2,7 @@
 
 import { deepEqual, ok } from "node:assert/strict";
 
-import { Person, unique } from "./person.js";
+import { unique } from "./person.js";
 import { scenario } from "./scenario.js";
 
 /** The first load in all, compressed, bytes. */

@@ -27,7 +27,6 @@ export class MessageList {
   #room;
   #rooms;
   #outbox;
-  #people;
   #openOthers;
   #around;
   #shown = [];
@@ -48,7 +47,6 @@ export class MessageList {
     this.#room = room;
     this.#rooms = rooms;
     this.#outbox = outbox;
-    this.#people = people;
     this.#around = {
       people,
       ownUid: account.uid,
