@@ -224,31 +224,6 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_the_original_loads_with_warnings() {
-        let file = std::env::temp_dir().join(format!("gateway-{}.yaml", std::process::id()));
-        let text = "log_level: debug\nhttp:\n  port: 8081\nwebsocket:\n  read_buffer_size: 1024\n  \
-            queue: 9\nservices:\n  user: user:9000\n  message: {host: message, port: 9001}\nkafka:\n  \
-            brokers: [kafka:9092]\n  topic: messages\n  group_id: g\n";
-        std::fs::write(&file, text).unwrap();
-        let loaded = load::<Config>(Some(&file), &Environment::new());
-        std::fs::remove_file(&file).unwrap();
-        let loaded = loaded.unwrap();
-        assert_eq!(loaded.config.http.listen.port(), 8081);
-        assert_eq!(loaded.config.websocket.queue, 9);
-        assert_eq!(loaded.config.services.message.0[0].host(), "message");
-        let mut ignored = loaded.ignored;
-        ignored.sort();
-        assert_eq!(
-            ignored,
-            [
-                "kafka.group_id",
-                "kafka.topic",
-                "websocket.read_buffer_size"
-            ]
-        );
-    }
-
-    #[test]
     fn what_cannot_work_is_refused_by_name() {
         for (key, value, names) in [
             ("LIMITS__SENDS__COUNT", "0", "limits.sends"),

@@ -31,7 +31,7 @@ fn the_gateways() {
     let text = "
 log_level: info
 http: {host: 0.0.0.0, port: 8080}
-websocket: {read_buffer_size: 1024, write_buffer_size: 1024}
+websocket: {read_buffer_size: 1024, write_buffer_size: 1024, queue: 9}
 services:
   user: {host: user, port: 50051}
   session: {host: session, port: 50052}
@@ -41,6 +41,7 @@ kafka: {brokers: [kafka:9092], topic: messages, group_id: gateway}
 ";
     let loaded = read::<gateway::Config>(text);
     assert_eq!(loaded.config.http.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(loaded.config.websocket.queue, 9);
     assert_eq!(loaded.config.services.rooms.to_string(), "rooms:50053");
     assert_eq!(loaded.config.kafka.brokers.0[0].to_string(), "kafka:9092");
     let mut ignored = loaded.ignored;

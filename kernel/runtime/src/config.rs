@@ -4,7 +4,6 @@
 //! Unknown keys are errors, except those of the original system's files, which are
 //! warned about. The sections here are those that several services share.
 
-mod legacy;
 mod load;
 mod values;
 

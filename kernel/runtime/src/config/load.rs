@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use base::Error;
 use config::{Config, File, FileFormat};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{ServiceConfig, legacy};
+use super::ServiceConfig;
 use crate::levels;
 
 /// The environment as a value, so that tests bring their own.
@@ -44,27 +45,25 @@ pub fn load<C: ServiceConfig>(
         parse(Config::builder().add_source(File::from_str(C::DEFAULTS, FileFormat::Toml)))
             .map_err(|error| Error::internal(format!("embedded defaults: {error}")))?;
     let name = C::NAME.to_uppercase();
-    let named = |key: &str| {
-        environment
-            .get(key)
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from)
-    };
     let file = file
         .map(Path::to_path_buf)
-        .or_else(|| named(&format!("{name}_CONFIG_PATH")))
-        .or_else(|| named("CONFIG_PATH"));
+        .or_else(|| original_config::file(C::NAME, environment));
 
     let known = |path: &[&str]| knows(&defaults, path);
     let mut ignored = Vec::new();
     let mut builder = Config::builder().add_source(source(&defaults)?);
     if let Some(path) = &file {
-        let tree = parse(Config::builder().add_source(read(path)?)).map_err(|error| {
-            Error::invalid("configuration", format!("{}: {error}", path.display()))
-        })?;
-        let (tree, warnings) = legacy::translate(tree, is_toml(path), &known);
-        ignored = warnings;
-        builder = builder.add_source(source(&tree)?);
+        let tree: Map<_, _> =
+            parse(Config::builder().add_source(read(path)?)).map_err(|error| {
+                Error::invalid("configuration", format!("{}: {error}", path.display()))
+            })?;
+        let translated = original_config::translate(tree, is_toml(path), &known);
+        ignored = translated.ignored;
+        let mut tree = Map::new();
+        for (path, value) in translated.settings {
+            insert(&mut tree, &path, value);
+        }
+        builder = builder.add_source(source(&Value::Object(tree))?);
     }
     let overlay = from_environment(&name, environment, &defaults);
     let tree = parse(builder.add_source(source(&overlay)?))
@@ -83,9 +82,9 @@ pub fn load<C: ServiceConfig>(
     })
 }
 
-fn parse(
+fn parse<T: DeserializeOwned>(
     builder: config::ConfigBuilder<config::builder::DefaultState>,
-) -> Result<Value, config::ConfigError> {
+) -> Result<T, config::ConfigError> {
     builder.build()?.try_deserialize()
 }
 
@@ -122,11 +121,11 @@ fn source(tree: &Value) -> base::Result<File<config::FileSourceString, FileForma
 fn from_environment(name: &str, environment: &Environment, defaults: &Value) -> Value {
     let known = |path: &[&str]| knows(defaults, path);
     let mut tree = Map::new();
-    for (key, path) in legacy::ENVIRONMENT {
+    for (key, path) in original_config::ENVIRONMENT {
         if let Some(value) = environment.get(key).filter(|value| !value.is_empty())
             && known(path)
         {
-            legacy::insert(&mut tree, path, json!(value));
+            insert(&mut tree, path, json!(value));
         }
     }
     let prefix = format!("PARLEY_{name}__");
@@ -142,10 +141,10 @@ fn from_environment(name: &str, environment: &Environment, defaults: &Value) -> 
             }
             match find(defaults, &path) {
                 Some(Value::Array(_)) if value.is_empty() => {
-                    legacy::insert(&mut tree, &path, json!([]));
+                    insert(&mut tree, &path, json!([]));
                 }
                 Some(default) if value.is_empty() && default.as_str() != Some("") => {}
-                _ => legacy::insert(&mut tree, &path, json!(value)),
+                _ => insert(&mut tree, &path, json!(value)),
             }
         }
     }
@@ -172,4 +171,23 @@ fn knows(defaults: &Value, path: &[&str]) -> bool {
 
 fn find<'a>(tree: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(tree, |at, key| at.get(key))
+}
+
+/// Sets the value at a path of keys, making the objects on the way.
+fn insert<K: AsRef<str>>(tree: &mut Map<String, Value>, path: &[K], value: Value) {
+    match path {
+        [] => {}
+        [key] => {
+            tree.insert(key.as_ref().to_owned(), value);
+        }
+        [key, rest @ ..] => {
+            let inner = tree.entry(key.as_ref()).or_insert_with(|| json!({}));
+            if !inner.is_object() {
+                *inner = json!({});
+            }
+            if let Value::Object(inner) = inner {
+                insert(inner, rest, value);
+            }
+        }
+    }
 }

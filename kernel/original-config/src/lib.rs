@@ -1,13 +1,17 @@
 //! Reads what the original system's files and environment said, in our words.
+//! `runtime::config` calls it; nothing else knows the original's names.
 //!
 //! Its five `config.yaml` files have the keys http, websocket, services, kafka,
 //! postgres, redis, `log_level`, expire and port. What means something here is
 //! moved to where it belongs; the rest is named in a warning and dropped.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use serde_json::{Map, Value, json};
 
 /// The environment names of the original, and where their values belong.
-pub(super) const ENVIRONMENT: [(&str, &[&str]); 7] = [
+pub const ENVIRONMENT: [(&str, &[&str]); 7] = [
     ("POSTGRES_USER", &["postgres", "user"]),
     ("POSTGRES_PASSWORD", &["postgres", "password"]),
     ("POSTGRES_DB", &["postgres", "db"]),
@@ -31,34 +35,52 @@ const WITHOUT_MEANING: [&str; 10] = [
     "pool_size",
 ];
 
+/// The file that the environment names for a service: `<NAME>_CONFIG_PATH`, else
+/// `CONFIG_PATH`. An empty value names none.
+pub fn file(name: &str, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let named = |variable: &str| {
+        environment
+            .get(variable)
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
+    let own = format!("{}_CONFIG_PATH", name.to_uppercase());
+    named(&own).or_else(|| named("CONFIG_PATH"))
+}
+
+/// What a file said.
+#[derive(Debug, Default, PartialEq)]
+pub struct Translated {
+    /// Values with the paths of keys at which they belong, in the order of the file.
+    pub settings: Vec<(Vec<String>, Value)>,
+    /// Keys that mean nothing here.
+    pub ignored: Vec<String>,
+}
+
 /// Translates the tree of one file. `known` says whether a path of keys exists in
-/// this process's own configuration. Returns a warning for each key dropped: in a
-/// `strict` file, which the original did not have, only those that the original had.
-pub(super) fn translate(
-    tree: Value,
+/// this process's own configuration. A key is ignored when the original had it and this
+/// process does not; in a `strict` file, which the original did not have, only when it has
+/// no meaning in any process.
+pub fn translate(
+    file: Map<String, Value>,
     strict: bool,
     known: &dyn Fn(&[&str]) -> bool,
-) -> (Value, Vec<String>) {
-    let Value::Object(file) = tree else {
-        return (tree, Vec::new());
-    };
+) -> Translated {
     let mut out = Translation {
         known,
         strict,
-        tree: Map::new(),
-        warnings: Vec::new(),
+        translated: Translated::default(),
     };
     for (key, value) in file {
         out.top(&key, value);
     }
-    (Value::Object(out.tree), out.warnings)
+    out.translated
 }
 
 struct Translation<'a> {
     known: &'a dyn Fn(&[&str]) -> bool,
     strict: bool,
-    tree: Map<String, Value>,
-    warnings: Vec<String>,
+    translated: Translated,
 }
 
 impl Translation<'_> {
@@ -114,7 +136,7 @@ impl Translation<'_> {
                 "host" => host = Some(plain(&value)),
                 "port" => port = Some(plain(&value)),
                 "addr" | "address" => whole = Some(value),
-                _ => self.warnings.push(format!("{said}.{key}")),
+                _ => self.translated.ignored.push(format!("{said}.{key}")),
             }
         }
         match (host, port) {
@@ -200,29 +222,11 @@ impl Translation<'_> {
             .split('.')
             .any(|part| WITHOUT_MEANING.contains(&part.to_lowercase().as_str()));
         if !(self.known)(path) && (original && !self.strict || meaningless) {
-            self.warnings.push(said.to_owned());
+            self.translated.ignored.push(said.to_owned());
             return;
         }
-        insert(&mut self.tree, path, value);
-    }
-}
-
-/// Sets the value at a path of keys, making the objects on the way.
-pub(super) fn insert(tree: &mut Map<String, Value>, path: &[&str], value: Value) {
-    match path {
-        [] => {}
-        [key] => {
-            tree.insert((*key).to_owned(), value);
-        }
-        [key, rest @ ..] => {
-            let inner = tree.entry(*key).or_insert_with(|| json!({}));
-            if !inner.is_object() {
-                *inner = json!({});
-            }
-            if let Value::Object(inner) = inner {
-                insert(inner, rest, value);
-            }
-        }
+        let path = path.iter().map(|&key| key.to_owned()).collect();
+        self.translated.settings.push((path, value));
     }
 }
 
@@ -259,6 +263,36 @@ mod tests {
         )
     }
 
+    /// The settings as `path.of.keys = value` in the order of their paths, and the keys
+    /// that were ignored.
+    fn translated(file: Value, strict: bool) -> (Vec<String>, Vec<String>) {
+        let Value::Object(file) = file else {
+            panic!("a file is an object");
+        };
+        let translated = translate(file, strict, &known);
+        let settings = translated.settings.iter();
+        let settings = settings.map(|(path, value)| format!("{} = {value}", path.join(".")));
+        let mut settings: Vec<String> = settings.collect();
+        settings.sort();
+        (settings, translated.ignored)
+    }
+
+    #[test]
+    fn a_services_own_file_counts_before_the_common_one() {
+        let environment = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(name, path)| ((*name).to_owned(), (*path).to_owned()))
+                .collect()
+        };
+        let both = environment(&[("USER_CONFIG_PATH", "own"), ("CONFIG_PATH", "common")]);
+        assert_eq!(file("user", &both), Some("own".into()));
+        assert_eq!(file("rooms", &both), Some("common".into()));
+        let empty = environment(&[("USER_CONFIG_PATH", ""), ("CONFIG_PATH", "common")]);
+        assert_eq!(file("user", &empty), Some("common".into()));
+        assert_eq!(file("user", &environment(&[])), None);
+    }
+
     #[test]
     fn the_originals_gateway_file_says_what_it_said() {
         let file = json!({
@@ -273,19 +307,17 @@ mod tests {
             },
             "kafka": {"brokers": ["kafka:9092"], "topic": "messages", "group_id": "gateway"},
         });
-        let (tree, ignored) = translate(file, false, &known);
-        let expected = json!({
-            "process": {"log": {"level": "debug"}},
-            "http": {"listen": "0.0.0.0:8080"},
-            "services": {
-                "user": "users:50051",
-                "session": "sessions:50052",
-                "rooms": "rooms:50053",
-                "message": "messages:50054",
-            },
-            "kafka": {"brokers": ["kafka:9092"]},
-        });
-        assert_eq!(tree, expected);
+        let (settings, ignored) = translated(file, false);
+        let expected = [
+            r#"http.listen = "0.0.0.0:8080""#,
+            r#"kafka.brokers = ["kafka:9092"]"#,
+            r#"process.log.level = "debug""#,
+            r#"services.message = "messages:50054""#,
+            r#"services.rooms = "rooms:50053""#,
+            r#"services.session = "sessions:50052""#,
+            r#"services.user = "users:50051""#,
+        ];
+        assert_eq!(settings, expected);
         assert_eq!(
             ignored,
             [
@@ -304,14 +336,18 @@ mod tests {
             "postgres": {"host": "db", "port": 5432, "username": "chat", "dbname": "chat", "sslmode": "disable"},
             "redis": {"addr": "cache:6379"},
         });
-        let (tree, ignored) = translate(file, false, &known);
-        let expected = json!({
-            "listen": "0.0.0.0:50052",
-            "expire": "24h",
-            "postgres": {"host": "db", "port": 5432, "user": "chat", "db": "chat"},
-            "redis": {"host": "cache", "port": "6379"},
-        });
-        assert_eq!(tree, expected);
+        let (settings, ignored) = translated(file, false);
+        let expected = [
+            r#"expire = "24h""#,
+            r#"listen = "0.0.0.0:50052""#,
+            r#"postgres.db = "chat""#,
+            r#"postgres.host = "db""#,
+            "postgres.port = 5432",
+            r#"postgres.user = "chat""#,
+            r#"redis.host = "cache""#,
+            r#"redis.port = "6379""#,
+        ];
+        assert_eq!(settings, expected);
         assert_eq!(ignored, ["postgres.sslmode"]);
     }
 
@@ -324,28 +360,28 @@ mod tests {
             "websocket": null,
             "redis": null,
         });
-        let (tree, ignored) = translate(file, false, &known);
-        let expected = json!({
-            "http": {"listen": "127.0.0.1:8080"},
-            "services": {"user": "users:50051"},
-            "kafka": {"brokers": "kafka:9092"},
-        });
-        assert_eq!(tree, expected);
+        let (settings, ignored) = translated(file, false);
+        let expected = [
+            r#"http.listen = "127.0.0.1:8080""#,
+            r#"kafka.brokers = "kafka:9092""#,
+            r#"services.user = "users:50051""#,
+        ];
+        assert_eq!(settings, expected);
         assert_eq!(ignored, ["kafka.topic", "services.user.timeout"]);
     }
 
     #[test]
     fn a_strict_file_has_no_unknown_key_but_the_originals() {
         let file = json!({"postgres": {"conections": 50, "sslmode": "disable"}});
-        let (tree, ignored) = translate(file, true, &known);
-        assert_eq!(tree, json!({"postgres": {"conections": 50}}));
+        let (settings, ignored) = translated(file, true);
+        assert_eq!(settings, ["postgres.conections = 50"]);
         assert_eq!(ignored, ["postgres.sslmode"]);
     }
 
     #[test]
     fn a_key_of_nobodys_is_left_for_the_typed_reader_to_refuse() {
-        let (tree, ignored) = translate(json!({"limitz": {"enabled": false}}), false, &known);
-        assert_eq!(tree, json!({"limitz": {"enabled": false}}));
+        let (settings, ignored) = translated(json!({"limitz": {"enabled": false}}), false);
+        assert_eq!(settings, [r#"limitz = {"enabled":false}"#]);
         assert!(ignored.is_empty());
     }
 }
