@@ -2,7 +2,8 @@
 //!
 //! A process reads its embedded defaults, then one file, then the environment.
 //! Unknown keys are errors, except those of the original system's files, which are
-//! warned about. The sections here are those that several services share.
+//! warned about. The sections here are those that several services share;
+//! `config.shared.toml` describes their keys.
 
 mod load;
 mod values;
@@ -20,7 +21,8 @@ pub use values::{Address, List, Secret, Span};
 pub trait ServiceConfig: serde::de::DeserializeOwned + Serialize + Send + Sync + 'static {
     /// The service's short name: `user`, `gateway` …
     const NAME: &'static str;
-    /// The embedded defaults, in TOML, every key commented.
+    /// The embedded defaults, in TOML, every key commented. A shared section takes the
+    /// defaults of `config.shared.toml` when it is named here, even without keys.
     const DEFAULTS: &'static str;
     /// The sections of every process.
     fn process(&self) -> &Process;

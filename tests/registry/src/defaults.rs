@@ -1,16 +1,23 @@
-//! The services' embedded defaults against the table.
+//! The services' embedded defaults against the table, and against the defaults that they share.
 
 use std::collections::BTreeSet;
 
 use super::{Entry, entry, services};
 use toml::{Table, Value};
 
-fn defaults(service: &Entry) -> Table {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    let path = format!("{root}/{}/config.default.toml", service.binary.unwrap());
+fn table(path: &str) -> Table {
+    let path = format!("{}/../../{path}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     text.parse()
         .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn defaults(service: &Entry) -> Table {
+    table(&format!("{}/config.default.toml", service.binary.unwrap()))
+}
+
+fn shared() -> Table {
+    table("kernel/runtime/config.shared.toml")
 }
 
 #[test]
@@ -59,6 +66,45 @@ fn a_service_looks_for_another_where_that_listens() {
                 defaults["services"][key], expected,
                 "services.{key} of {name}"
             );
+        }
+    }
+}
+
+/// The paths of keys that both tables have with the same value.
+fn repeated(own: &Table, shared: &Table, path: &str, found: &mut Vec<String>) {
+    for (key, value) in own {
+        let path = format!("{path}.{key}");
+        match (value, shared.get(key)) {
+            (Value::Table(own), Some(Value::Table(shared))) => {
+                repeated(own, shared, &path, found);
+            }
+            (value, Some(other)) if value == other => found.push(path),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_shared_default_stands_in_one_file() {
+    for service in services() {
+        let mut found = Vec::new();
+        repeated(&defaults(service), &shared(), service.name, &mut found);
+        assert!(found.is_empty(), "in config.shared.toml as well: {found:?}");
+    }
+}
+
+#[test]
+fn a_section_that_services_have_in_common_is_shared() {
+    // Every service calls others of its own.
+    let own = ["services"];
+    let shared = shared();
+    let mut sections = BTreeSet::new();
+    for service in services() {
+        let tables = defaults(service).into_iter();
+        for (section, _) in tables.filter(|(_, value)| value.is_table()) {
+            let is_first = sections.insert(section.clone());
+            let is_shared = shared.contains_key(&section) || own.contains(&section.as_str());
+            assert!(is_first || is_shared, "{section} of {}", service.name);
         }
     }
 }

@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 use super::ServiceConfig;
 use crate::levels;
 
+/// The defaults of the sections that several services have.
+const SHARED: &str = include_str!("../../config.shared.toml");
+
 /// The environment as a value, so that tests bring their own.
 pub type Environment = BTreeMap<String, String>;
 
@@ -41,9 +44,7 @@ pub fn load<C: ServiceConfig>(
     file: Option<&Path>,
     environment: &Environment,
 ) -> base::Result<Loaded<C>> {
-    let defaults =
-        parse(Config::builder().add_source(File::from_str(C::DEFAULTS, FileFormat::Toml)))
-            .map_err(|error| Error::internal(format!("embedded defaults: {error}")))?;
+    let defaults = defaults(C::DEFAULTS)?;
     let name = C::NAME.to_uppercase();
     let file = file
         .map(Path::to_path_buf)
@@ -80,6 +81,19 @@ pub fn load<C: ServiceConfig>(
         ignored,
         file,
     })
+}
+
+/// A service's own defaults over those of the shared sections that it names.
+fn defaults(own: &str) -> base::Result<Value> {
+    let read = |text| parse(Config::builder().add_source(File::from_str(text, FileFormat::Toml)));
+    let wrong = |error| Error::internal(format!("embedded defaults: {error}"));
+    let own: Map<String, Value> = read(own).map_err(wrong)?;
+    let mut shared: Map<String, Value> = read(SHARED).map_err(wrong)?;
+    shared.retain(|section, _| own.contains_key(section));
+    let layers = Config::builder()
+        .add_source(source(&Value::Object(shared))?)
+        .add_source(source(&Value::Object(own))?);
+    parse(layers).map_err(wrong)
 }
 
 fn parse<T: DeserializeOwned>(
@@ -189,5 +203,32 @@ fn insert<K: AsRef<str>>(tree: &mut Map<String, Value>, path: &[K], value: Value
                 insert(inner, rest, value);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_has_the_shared_sections_that_it_names_and_its_own_values_count() {
+        let own =
+            "[process.admin]\nlisten = \"127.0.0.1:1\"\n[postgres]\nconnections = 3\n[redis]\n";
+        let defaults = defaults(own).unwrap();
+        assert_eq!(
+            find(&defaults, &["process", "admin", "listen"]),
+            Some(&json!("127.0.0.1:1"))
+        );
+        assert_eq!(
+            find(&defaults, &["process", "log", "level"]),
+            Some(&json!("info"))
+        );
+        assert_eq!(
+            find(&defaults, &["postgres", "connections"]),
+            Some(&json!(3))
+        );
+        assert_eq!(find(&defaults, &["postgres", "port"]), Some(&json!(5432)));
+        assert_eq!(find(&defaults, &["redis", "port"]), Some(&json!(6379)));
+        assert!(!knows(&defaults, &["kafka"]));
     }
 }
