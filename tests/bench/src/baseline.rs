@@ -5,8 +5,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// A case may cost so many percent more before it fails; so many less are told of.
-pub(crate) const TOLERANCE: u64 = 10;
+/// Percent that a case may cost more than the baseline before it fails. A case that costs so
+/// much less is reported. Counts of one program repeat within 0.05 %.
+pub(crate) const TOLERANCE: u64 = 1;
+/// A case off the path of a plain message, whose count changes by 3 to 5 % with how the
+/// compiler inlines, whatever was changed.
+const VARYING: &str = "parse 100 messages with escapes";
+/// Its own tolerance, in percent.
+const VARYING_TOLERANCE: u64 = 6;
 
 /// Counts by the names of the cases, and what they were counted with.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,15 +38,20 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// Of a count beside the one in the baseline.
-    pub(crate) fn of(count: u64, before: Option<u64>) -> Self {
+    /// Judges the count of the case `name` beside the one in the baseline.
+    pub(crate) fn of(name: &str, count: u64, before: Option<u64>) -> Self {
+        let tolerance = if name == VARYING {
+            VARYING_TOLERANCE
+        } else {
+            TOLERANCE
+        };
         let Some(before) = before else {
             return Self::Unknown;
         };
         let (count, before) = (u128::from(count) * 100, u128::from(before));
-        if count > before * u128::from(100 + TOLERANCE) {
+        if count > before * u128::from(100 + tolerance) {
             Self::Dearer
-        } else if count < before * u128::from(100 - TOLERANCE) {
+        } else if count < before * u128::from(100 - tolerance) {
             Self::Cheaper
         } else {
             Self::Same
@@ -98,17 +109,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenth_more_is_let_pass_and_one_instruction_beyond_is_not() {
-        assert_eq!(Verdict::of(1_100, Some(1_000)), Verdict::Same);
-        assert_eq!(Verdict::of(1_101, Some(1_000)), Verdict::Dearer);
-        assert_eq!(Verdict::of(900, Some(1_000)), Verdict::Same);
-        assert_eq!(Verdict::of(899, Some(1_000)), Verdict::Cheaper);
+    fn one_percent_more_passes_and_one_instruction_beyond_fails() {
+        assert_eq!(Verdict::of("a case", 10_100, Some(10_000)), Verdict::Same);
+        assert_eq!(Verdict::of("a case", 10_101, Some(10_000)), Verdict::Dearer);
+        assert_eq!(Verdict::of("a case", 9_900, Some(10_000)), Verdict::Same);
+        assert_eq!(Verdict::of("a case", 9_899, Some(10_000)), Verdict::Cheaper);
+        let varying = |count| Verdict::of(VARYING, count, Some(10_000));
+        assert_eq!(varying(10_600), Verdict::Same);
+        assert_eq!(varying(10_601), Verdict::Dearer);
         assert!(Verdict::Dearer.fails() && !Verdict::Cheaper.fails());
     }
 
     #[test]
     fn a_case_without_a_baseline_fails_and_so_does_a_baseline_without_a_case() {
-        assert!(Verdict::of(1, None).fails());
+        assert!(Verdict::of("a case", 1, None).fails());
         let instructions = BTreeMap::from([("gone".to_owned(), 1), ("here".to_owned(), 1)]);
         let baseline = Baseline {
             instructions,

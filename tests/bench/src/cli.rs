@@ -69,7 +69,7 @@ fn compare(cases: &[Case], path: &Path) -> Result<(), String> {
     let mut failed = false;
     for (name, &now) in &counts {
         let before = baseline.instructions.get(name).copied();
-        let verdict = Verdict::of(now, before);
+        let verdict = Verdict::of(name, now, before);
         failed |= verdict.fails();
         let (before, ratio) = match before {
             Some(before) => (before.to_string(), ratio(now, before)),
@@ -94,7 +94,7 @@ fn compare(cases: &[Case], path: &Path) -> Result<(), String> {
     }
     if failed {
         return Err(format!(
-            "a case costs over {TOLERANCE} % more than the baseline, or is not the same there; \
+            "a case costs over {TOLERANCE} % more than the baseline, or only one of the two has it; \
              where that is meant, write the baseline with --update and say why in the commit"
         ));
     }
