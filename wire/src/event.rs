@@ -114,11 +114,11 @@ pub struct Event {
     pub more: Map<String, Value>,
 }
 
-/// `GET /rooms/{RoomID}/events` → 200
+/// `GET /rooms/{RoomID}/events` → 200, with its events as `E`: frames to those who read them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct EventsPage<E = crate::frame::ServerFrame> {
+pub struct EventsPage<E> {
     /// Ascending and without a gap, exactly as they were sent live.
     pub events: Vec<E>,
     /// The newest event when the page was read.

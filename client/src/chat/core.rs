@@ -133,7 +133,12 @@ impl Core {
     }
 
     /// What became of a page.
-    pub(super) fn paged(&mut self, page: Page, outcome: Result<EventsPage>, now: Instant) {
+    pub(super) fn paged(
+        &mut self,
+        page: Page,
+        outcome: Result<EventsPage<ServerFrame>>,
+        now: Instant,
+    ) {
         self.rooms.paged(page, outcome, &mut self.random, now);
     }
 

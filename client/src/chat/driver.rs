@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use wire::event::EventsPage;
-use wire::frame::Sent;
+use wire::frame::{Sent, ServerFrame};
 use wire::response::LoggedIn;
 use wire::{Clock, Code, RoomId, Uid, limits};
 
@@ -60,6 +60,9 @@ enum Link {
     Up(Box<Connection>),
 }
 
+/// A page that was asked for, with which token, and what came.
+type PageRead = (Page, String, Result<EventsPage<ServerFrame>>);
+
 pub(super) struct Driver {
     core: Core,
     credentials: Credentials,
@@ -74,7 +77,7 @@ pub(super) struct Driver {
     reading: bool,
     reading_since: Instant,
     refresh: Option<Call<Result<LoggedIn>>>,
-    page: Option<Call<(Page, String, Result<EventsPage>)>>,
+    page: Option<Call<PageRead>>,
     posts: FuturesUnordered<Call<(Tag, String, Result<Sent>)>>,
 }
 
@@ -418,7 +421,7 @@ async fn hand_over(items: &mpsc::Sender<Item>, core: &mut Core) {
 /// What came of the connection.
 enum Heard {
     Open(Result<(Box<Connection>, Uid)>),
-    Frame(Result<Option<wire::frame::ServerFrame>>),
+    Frame(Result<Option<ServerFrame>>),
 }
 
 async fn heard(link: &mut Link, reading: bool) -> Heard {
@@ -429,7 +432,7 @@ async fn heard(link: &mut Link, reading: bool) -> Heard {
     }
 }
 
-async fn read_page((token, api): (String, Api), page: Page) -> (Page, String, Result<EventsPage>) {
+async fn read_page((token, api): (String, Api), page: Page) -> PageRead {
     let Page { room, after } = page;
     let read = api.events(room, after.seq, after.epoch, limits::EVENTS_PAGE);
     (page, token, read.await)

@@ -150,7 +150,7 @@ scenarios! {
         let page: serde_json::Map<String, serde_json::Value> = answer.json().unwrap();
         let keys: Vec<_> = page.keys().map(String::as_str).collect();
         assert_eq!(keys, ["Epoch", "Events", "First", "Head"]);
-        let typed: EventsPage = answer.json().unwrap();
+        let typed: EventsPage<ServerFrame> = answer.json().unwrap();
         assert_eq!(typed.head, Seq(1));
         for (query, field) in [("After=-1", "After"), ("Limit=0", "Limit"), ("Limit=1001", "Limit"), ("Epoch=x", "Epoch")] {
             let path = format!("{path}?{query}");

@@ -44,7 +44,7 @@ impl Rooms {
     pub(in crate::chat) fn paged(
         &mut self,
         page: Page,
-        outcome: Result<EventsPage>,
+        outcome: Result<EventsPage<ServerFrame>>,
         random: &mut Random,
         now: Instant,
     ) {
@@ -71,7 +71,7 @@ impl Rooms {
     }
 
     /// Hands a page over; whether it brought the room any further.
-    fn take_page(&mut self, id: RoomId, page: EventsPage, reset: bool) -> bool {
+    fn take_page(&mut self, id: RoomId, page: EventsPage<ServerFrame>, reset: bool) -> bool {
         let first = page.events.first().and_then(ServerFrame::place);
         let Some(room) = self.by_id.get_mut(&id) else {
             return false;
