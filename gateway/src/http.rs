@@ -17,6 +17,7 @@ mod observe;
 mod path;
 mod problem;
 mod rooms;
+mod route;
 mod router;
 mod server;
 mod sessions;
@@ -27,4 +28,5 @@ mod web;
 mod tests;
 
 pub(crate) use documents::Documents;
+pub(crate) use router::describe;
 pub(crate) use server::{bind, serve};

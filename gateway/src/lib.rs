@@ -113,7 +113,7 @@ impl Gateway {
             fanout,
             posts: outgoing,
             nonces: Nonces::new(&random_name(entropy.as_ref())),
-            documents: Documents::new(),
+            documents: http::describe(),
             lifecycle: lifecycle.clone(),
             entropy,
         }))

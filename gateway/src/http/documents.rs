@@ -3,8 +3,6 @@
 //! shows both and needs nothing from elsewhere.
 
 mod openapi;
-mod operation;
-mod routes;
 
 #[cfg(test)]
 mod tests;
@@ -15,10 +13,13 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::json;
 use sha2::{Digest, Sha256};
+use utoipa::openapi::schema::{Object, Type};
 
 use super::caller::Guest;
 use super::headers::is_known;
+use super::route::{JSON, Rights, Route, content, string};
 use crate::Gateway;
 
 const ASYNCAPI: &str = include_str!(concat!(env!("OUT_DIR"), "/asyncapi.json"));
@@ -45,9 +46,10 @@ struct Document {
 }
 
 impl Documents {
-    pub(crate) fn new() -> Self {
+    /// The documents of these routes.
+    pub(super) fn new(routes: Vec<Route>) -> Self {
         // Plain data always serializes.
-        let openapi = openapi::document().to_json().unwrap_or_default();
+        let openapi = openapi::document(routes).to_json().unwrap_or_default();
         Self {
             openapi: Document::new(openapi.into(), "application/json"),
             asyncapi: Document::new(ASYNCAPI.into(), "application/json"),
@@ -57,6 +59,33 @@ impl Documents {
             },
         }
     }
+}
+
+/// The routes of this file.
+pub(super) fn routes() -> Vec<Route> {
+    let any = || content(Object::with_type(Type::Object), json!({}));
+    let described = |route: Route| {
+        route
+            .asks_nobody()
+            .about("Has an `ETag`; `If-None-Match` is answered by 304.")
+            .answers_nothing(StatusCode::NOT_MODIFIED, "The client has it.")
+    };
+    vec![
+        described(Route::get("/openapi.json", Rights::Anybody, openapi))
+            .named("openapi", "Read this document")
+            .answers_as(StatusCode::OK, "OpenAPI 3.1.", JSON, any()),
+        described(Route::get("/asyncapi.json", Rights::Anybody, asyncapi))
+            .named("asyncapi", "Read about the frames of a WebSocket")
+            .answers_as(StatusCode::OK, "AsyncAPI 3.0.", JSON, any()),
+        described(Route::get("/docs", Rights::Anybody, docs))
+            .named("docs", "Read both as a page")
+            .answers_as(
+                StatusCode::OK,
+                "A page.",
+                "text/html",
+                content(string(), json!("<!doctype html>…")),
+            ),
+    ]
 }
 
 /// `GET /openapi.json`

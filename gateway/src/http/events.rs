@@ -2,19 +2,45 @@
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use base::{Epoch, Error, RoomId, Seq};
+use base::{Code, Epoch, Error, MAX_ID, RoomId, Seq, limits};
+use http::StatusCode;
 use proto::message::messages_client::MessagesClient;
 use proto::message::{EventsReply, EventsRequest};
+use serde_json::json;
 use serde_json::value::RawValue;
-use wire::event::EventsPage;
+use wire::event::{Event, EventsPage};
 use wire::request::EventsQuery;
 
 use super::caller::Caller;
 use super::path::RoomPath;
 use super::problem::Answer;
+use super::route::{Rights, Route, WHEN};
 use crate::Gateway;
 use crate::fanout::Frame;
 use crate::resume::{Log, Resume};
+
+/// The routes of this file.
+pub(super) fn routes() -> Vec<Route> {
+    let place = (0, MAX_ID);
+    vec![
+        Route::get("/rooms/{RoomID}/events", Rights::Account, page)
+            .named("events", "Page through a room's log")
+            .about(format!(
+                "For who is further behind than a resume replays. Events are exactly as they were sent live. A page ends earlier where it would have more than about {} KiB. When `Reset` is true, what the client has is of another life of the log, and the page is of the newest events.",
+                limits::EVENTS_PAGE_BYTES / 1024
+            ))
+            .query("After", place, "The page begins with the event after this one.")
+            .query("Epoch", place, "The life of the log that `After` was counted in.")
+            .query("Limit", (1, u64::from(limits::EVENTS_PAGE)), "Events, most. Absent: as many as may be.")
+            .mentions::<Event>()
+            .answers::<EventsPage<Event>>(StatusCode::OK, "The page.", json!({
+                "Events": [{ "Type": "message", "ID": 3, "Seq": 3, "RoomID": 1, "UID": 1, "Text": "hello", "Timestamp": WHEN }],
+                "Head": 3, "Epoch": 1, "First": 1,
+            }))
+            .refuses(Code::PermissionDenied, "not a member of the room")
+            .refuses(Code::NotFound, "no such room"),
+    ]
+}
 
 /// `GET /rooms/{RoomID}/events`
 pub(super) async fn page(

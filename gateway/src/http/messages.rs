@@ -2,22 +2,70 @@
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use base::{Error, RoomId, Seq, Timestamp, Uid};
+use base::{Code, Error, MAX_ID, RoomId, Seq, Timestamp, Uid, limits};
 use http::{HeaderMap, StatusCode};
 use proto::message::messages_client::MessagesClient;
 use proto::message::{Event, HistoryRequest, Kind, Page, Sent};
+use serde_json::json;
 use tokio::sync::oneshot;
+use utoipa::openapi::schema::Object;
 use wire::frame::EventKind;
-use wire::request::{HistoryFrom, HistoryQuery, PostMessageRequest};
-use wire::response::{Entry, Posted};
+use wire::request::{HistoryFrom, HistoryQuery, PostMessageRequest, ReadRequest};
+use wire::response::{Entry, Posted, ReadMarker};
 
 use super::body::Body;
 use super::caller::Caller;
 use super::headers;
 use super::path::RoomPath;
 use super::problem::Answer;
+use super::route::{Repeat, Rights, Route, WHEN, number};
 use crate::Gateway;
 use crate::posts::{Post, Waiter};
+use crate::reading;
+
+/// The routes of this file.
+pub(super) fn routes() -> Vec<Route> {
+    let place = (0, MAX_ID);
+    let pivot = (1, MAX_ID);
+    let page = (1, u64::from(limits::HISTORY_PAGE));
+    let body = Object::builder()
+        .property("LastID", number(place.0, place.1))
+        .property("After", number(place.0, place.1))
+        .property("Around", number(pivot.0, pivot.1))
+        .property("Limit", number(page.0, page.1))
+        .build();
+    vec![
+        Route::get("/messages/{RoomID}", Rights::Account, history)
+            .named("history", "Read a room's messages")
+            .about("`message`, `join` and `leave`, for members. Without a parameter: the newest. Of `LastID`, `After` and `Around` one may be given. Old clients send the same keys as a body; where both name one, the query's counts.")
+            .query("LastID", place, "Backwards from this ID, itself included, newest first; 0: from the newest.")
+            .query("After", place, "Forwards from the first after this ID, oldest first.")
+            .query("Around", pivot, "Half of the page up to this ID, half after it, newest first.")
+            .query("Limit", page, "Entries, most. Absent: as many as may be.")
+            .may_take_any(body, json!({ "LastID": 41 }))
+            .answers_list::<Entry>(StatusCode::OK, "The page.", json!([
+                { "ID": 3, "RoomID": 1, "UID": 1, "Type": "message", "Text": "hello", "Timestamp": WHEN },
+            ]), limits::HISTORY_PAGE as usize)
+            .refuses(Code::PermissionDenied, "not a member of the room")
+            .refuses(Code::NotFound, "no such room"),
+        Route::post("/messages/{RoomID}", Rights::Account, send)
+            .named("send", "Say something")
+            .about("Answered when the message is durable. With a nonce it is safe to repeat: for at least 24 h a repeat gets the first answer and posts nothing.")
+            .idempotent("The nonce, where the body has none.")
+            .takes::<PostMessageRequest>(json!({ "Text": "hello", "Nonce": "7f3a" }))
+            .answers::<Posted>(StatusCode::CREATED, "Durable.", json!({ "MessageID": 3, "Timestamp": WHEN }))
+            .refuses(Code::PermissionDenied, "not a member of the room")
+            .refuses(Code::NotFound, "no such room")
+            .refuses(Code::NonceReused, "the nonce was used for another message"),
+        Route::put("/rooms/{RoomID}/read", Rights::Account, Repeat::Safe, read)
+            .named("read", "Say how far one has read")
+            .about("Moves the caller's read marker, and never back. The room hears of a move as a `read` frame; so do the caller's other devices.")
+            .takes::<ReadRequest>(json!({ "ID": 41 }))
+            .answers::<ReadMarker>(StatusCode::OK, "Where the marker is now.", json!({ "RoomID": 1, "ID": 41 }))
+            .refuses(Code::PermissionDenied, "not a member of the room")
+            .refuses(Code::NotFound, "no such room"),
+    ]
+}
 
 /// `GET /messages/{RoomID}`, whose page the query or a body names.
 pub(super) async fn history(
@@ -84,6 +132,18 @@ pub(super) async fn send(
         timestamp: Timestamp::from_micros(event.at),
     };
     Ok((StatusCode::CREATED, Json(posted)))
+}
+
+/// `PUT /rooms/{RoomID}/read`
+pub(super) async fn read(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    RoomPath(room_id): RoomPath,
+    Body(body): Body,
+) -> Answer<Json<ReadMarker>> {
+    let ReadRequest { id } = ReadRequest::parse(&body)?;
+    let id = reading::mark(&gateway, &caller.call, room_id, id).await?;
+    Ok(Json(ReadMarker { room_id, id }))
 }
 
 /// A request that waits for the answer to its post.

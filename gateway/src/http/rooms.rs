@@ -7,17 +7,18 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use base::{Error, RoomId, Timestamp, Uid};
+use base::{Code, Error, MAX_ID, RoomId, Timestamp, Uid, limits};
 use http::StatusCode;
 use proto::rooms::rooms_client::RoomsClient;
 use proto::rooms::{self, DirectoryRequest, InfoRequest, ListRequest, MembersRequest};
 use runtime::Channel;
+use serde_json::json;
 use wire::request::{
     CreateRoomRequest, DirectoryQuery, InviteRequest, JoinRequest, KickRequest, LeaveRequest,
-    MembersQuery, ReadRequest, RoomsQuery,
+    MembersQuery, RoomsQuery,
 };
 use wire::response::{
-    Directory, Listed, Member, MemberPage, ReadMarker, Role, Room, RoomCreated, RoomIds, Status,
+    Directory, Listed, Member, MemberPage, Role, Room, RoomCreated, RoomIds, RoomList, Status,
 };
 
 use super::accounts;
@@ -25,7 +26,80 @@ use super::body::Body;
 use super::caller::{Caller, MaybeCaller};
 use super::path::RoomPath;
 use super::problem::Answer;
-use crate::{Gateway, reading};
+use super::route::{Repeat, Rights, Route, WHEN};
+use crate::Gateway;
+
+/// The routes of this file.
+pub(super) fn routes() -> Vec<Route> {
+    let member = json!({ "RoomID": 1, "UID": 2 });
+    vec![
+        Route::post("/create-room", Rights::Account, create)
+            .named("createRoom", "Make a room")
+            .about("Its creator is its owner and first member.")
+            .takes::<CreateRoomRequest>(json!({ "Name": "lobby", "IsPrivate": false }))
+            .answers::<RoomCreated>(StatusCode::CREATED, "Made.", json!({ "RoomID": 1 }))
+            .refuses(Code::Conflict, "a room of this name exists"),
+        Route::put("/join", Rights::Account, Repeat::Refused, join)
+            .named("join", "Become a member of a public room")
+            .takes::<JoinRequest>(json!({ "RoomID": 1 }))
+            .answers::<Status>(StatusCode::OK, "Joined.", json!(Status::JOINED))
+            .refuses(Code::PermissionDenied, "the room is private")
+            .refuses(Code::NotFound, "no such room")
+            .refuses(Code::Conflict, "already a member"),
+        Route::put("/leave", Rights::Account, Repeat::Refused, leave)
+            .named("leave", "Be a member no more")
+            .takes::<LeaveRequest>(json!({ "RoomID": 1 }))
+            .answers::<Status>(StatusCode::OK, "Left.", json!(Status::LEFT))
+            .refuses(Code::NotFound, "no such room")
+            .refuses(Code::Conflict, "not a member, or an owner who is not the last member"),
+        Route::put("/invite", Rights::Account, Repeat::Refused, invite)
+            .named("invite", "Make somebody a member")
+            .takes::<InviteRequest>(member.clone())
+            .answers::<Status>(StatusCode::OK, "A member now.", json!(Status::INVITED))
+            .refuses(Code::PermissionDenied, "only the creator invites")
+            .refuses(Code::NotFound, "no such room, or no such user")
+            .refuses(Code::Conflict, "already a member"),
+        Route::put("/kick", Rights::Account, Repeat::Refused, kick)
+            .named("kick", "Take somebody out of a room")
+            .about("He reads nothing more; his `leave` names who did it in `By`. Who means himself wants `/leave`: `invalid_argument`.")
+            .takes::<KickRequest>(member)
+            .answers::<Status>(StatusCode::OK, "A member no more.", json!(Status::KICKED))
+            .refuses(Code::PermissionDenied, "the caller is not above the member")
+            .refuses(Code::NotFound, "no such room")
+            .refuses(Code::Conflict, "not a member"),
+        Route::get("/rooms", Rights::Account, list)
+            .named("rooms", "See one's rooms")
+            .about("With `Details` also what they are and how the caller stands in them; then a room that he is about to enter or to leave may be missing.")
+            .query("Details", (0, 1), "1: with details. Absent: without.")
+            .answers_either::<RoomIds, RoomList>(StatusCode::OK, "The caller's rooms; `Rooms` with `Details`.", json!({ "IDs": [1], "Rooms": [{
+                "RoomID": 1, "Name": "lobby", "Kind": "room", "IsPrivate": false, "Role": "member",
+                "Unread": 2, "LastRead": 39, "Head": 41, "Epoch": 1, "First": 1,
+                "LastMessage": { "ID": 41, "RoomID": 1, "UID": 2, "Type": "message", "Text": "hello", "Timestamp": WHEN },
+            }] })),
+        Route::get("/room/{RoomID}", Rights::TokenHelps, info)
+            .named("room", "See a room")
+            .about("A private room is not found by those outside it.")
+            .answers::<Room>(StatusCode::OK, "The room.", json!({ "RoomID": 1, "Name": "lobby", "CreatorUID": 1, "IsPrivate": false, "CreatedAt": WHEN }))
+            .refuses(Code::NotFound, "no such room"),
+        Route::get("/rooms/{RoomID}/members", Rights::Account, members)
+            .named("members", "See who is in a room")
+            .about("In pages, by ascending UID. Who is in a private room is seen from inside alone.")
+            .query("After", (0, MAX_ID), "The page begins with the first member after this UID.")
+            .query("Limit", (1, u64::from(limits::MEMBERS_PAGE)), "Members, most. Absent: as many as may be.")
+            .answers::<MemberPage>(StatusCode::OK, "The page.", json!({
+                "Members": [{ "UID": 1, "Username": "ann", "Role": "owner" }], "More": false,
+            }))
+            .refuses(Code::NotFound, "no such room"),
+        Route::get("/directory", Rights::Account, directory)
+            .named("directory", "Find public rooms")
+            .about("By how their names begin, in any case, in the order of their names.")
+            .query_text("Q", "How the names begin. Absent: anyhow.")
+            .query("Limit", (1, u64::from(limits::DIRECTORY_PAGE)), "Rooms, most. Absent: as many as may be.")
+            .answers::<Directory>(StatusCode::OK, "The rooms.", json!({
+                "Rooms": [{ "RoomID": 1, "Name": "lobby", "Members": 2 }],
+            })),
+    ]
+}
 
 /// `POST /create-room`
 pub(super) async fn create(
@@ -159,18 +233,6 @@ pub(super) async fn members(
         members: members.collect::<base::Result<_>>()?,
         more: page.more,
     }))
-}
-
-/// `PUT /rooms/{RoomID}/read`
-pub(super) async fn read(
-    State(gateway): State<Gateway>,
-    caller: Caller,
-    RoomPath(room_id): RoomPath,
-    Body(body): Body,
-) -> Answer<Json<ReadMarker>> {
-    let ReadRequest { id } = ReadRequest::parse(&body)?;
-    let id = reading::mark(&gateway, &caller.call, room_id, id).await?;
-    Ok(Json(ReadMarker { room_id, id }))
 }
 
 /// `GET /directory`

@@ -2,15 +2,16 @@
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, delete, get, post, put};
 use base::{Code, Error};
 use http::{HeaderValue, Method, StatusCode, header};
 use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::documents::Documents;
 use super::headers::{IDEMPOTENCY_KEY, RATE_LIMIT, RATE_LIMIT_POLICY, X_REQUEST_ID};
 use super::observe::observe;
 use super::problem::Failure;
+use super::route::Route;
 use super::{
     accounts, documents, events, health, invites, messages, rooms, sessions, upgrade, web,
 };
@@ -20,65 +21,35 @@ use crate::config::Cors;
 /// How long a browser may remember what a preflight allowed.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
 
-/// Every route of the public port. `documents/routes.rs` tells clients of each; a test
-/// compares the two.
-pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Gateway>)> {
-    vec![
-        ("/register", post(accounts::register)),
-        ("/login", put(accounts::login).post(accounts::login)),
-        ("/refresh", post(sessions::refresh)),
-        ("/logout", post(sessions::logout)),
-        (
-            "/sessions",
-            get(sessions::list).delete(sessions::end_others),
-        ),
-        ("/sessions/{SessionID}", delete(sessions::end)),
-        ("/change-password", put(sessions::change_password)),
-        ("/ws-ticket", post(sessions::ticket)),
-        ("/profile", get(accounts::own_profile)),
-        ("/profile/{UID}", get(accounts::profile_of)),
-        ("/users", get(accounts::find)),
-        ("/change-name", put(accounts::change_name)),
-        ("/create-room", post(rooms::create)),
-        ("/join", put(rooms::join)),
-        ("/leave", put(rooms::leave)),
-        ("/invite", put(rooms::invite)),
-        ("/kick", put(rooms::kick)),
-        ("/rooms", get(rooms::list)),
-        ("/room/{RoomID}", get(rooms::info)),
-        ("/rooms/{RoomID}/members", get(rooms::members)),
-        ("/rooms/{RoomID}/read", put(rooms::read)),
-        ("/directory", get(rooms::directory)),
-        ("/rooms/{RoomID}/invites", post(invites::make)),
-        (
-            "/invites/{Code}",
-            get(invites::find)
-                .put(invites::accept)
-                .delete(invites::withdraw),
-        ),
-        ("/rooms/{RoomID}/events", get(events::page)),
-        (
-            "/messages/{RoomID}",
-            get(messages::history).post(messages::send),
-        ),
-        ("/ws", get(upgrade::upgrade)),
-        ("/health/live", get(health::live)),
-        ("/health/ready", get(health::ready)),
-        ("/version", get(health::version)),
-        ("/openapi.json", get(documents::openapi)),
-        ("/asyncapi.json", get(documents::asyncapi)),
-        ("/docs", get(documents::docs)),
-    ]
+/// Every route of the public port, in the part of the document that tells of it.
+pub(super) fn routes() -> Vec<Route> {
+    let parts = [
+        ("Accounts", accounts::routes()),
+        ("Sessions", sessions::routes()),
+        ("Rooms", rooms::routes()),
+        ("Rooms", invites::routes()),
+        ("Messages", messages::routes()),
+        ("Messages", events::routes()),
+        ("Live", upgrade::routes()),
+        ("Operation", health::routes()),
+        ("Operation", documents::routes()),
+    ];
+    let tagged = |(tag, routes): (&'static str, Vec<Route>)| {
+        routes.into_iter().map(move |route| route.tagged(tag))
+    };
+    parts.into_iter().flat_map(tagged).collect()
+}
+
+/// The documents of all routes.
+pub(crate) fn describe() -> Documents {
+    Documents::new(routes())
 }
 
 /// The public port.
 pub(super) fn build(gateway: Gateway) -> Router {
-    let router = routes()
+    routes()
         .into_iter()
-        .fold(Router::new(), |router, (path, methods)| {
-            router.route(path, methods)
-        });
-    router
+        .fold(Router::new(), |router, route| route.serve(router))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(cors(&gateway.config.cors))

@@ -3,16 +3,15 @@
 use axum::Json;
 use axum::extract::State;
 use base::{Code, Error, Nonce, SessionId, Timestamp};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use proto::session::sessions_client::SessionsClient;
 use proto::session::{
     EndOthersRequest, EndRequest, Issued, ListRequest, MakeTicketRequest,
     RefreshRequest as RefreshCall,
 };
-use proto::user::ChangePasswordRequest as ChangePasswordCall;
-use proto::user::users_client::UsersClient;
 use runtime::Channel;
-use wire::request::{ChangePasswordRequest, RefreshRequest};
+use serde_json::{Value, json};
+use wire::request::RefreshRequest;
 use wire::response::{LoggedIn, Session, SessionList, Status, Ticket};
 
 use super::body::Body;
@@ -20,7 +19,42 @@ use super::caller::{Caller, Visitor};
 use super::headers;
 use super::path::SessionPath;
 use super::problem::Answer;
+use super::route::{Repeat, Rights, Route, WHEN};
 use crate::Gateway;
+
+/// The routes of this file.
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::post("/refresh", Rights::Anybody, refresh)
+            .named("refresh", "Get a new pair of tokens")
+            .about("The old refresh token dies. One that comes a second time ends its session, for two have it; but the same token with the same `Idempotency-Key` within 60 s gets the same pair.")
+            .idempotent("Makes it safe to repeat within 60 s.")
+            .takes::<RefreshRequest>(json!({ "RefreshToken": "1.c2VjcmV0" }))
+            .answers::<LoggedIn>(StatusCode::OK, "The new pair.", logged_in_example())
+            .refuses(Code::Unauthenticated, "the session has ended"),
+        Route::post("/logout", Rights::Account, logout)
+            .named("logout", "End this session")
+            .about("Its WebSockets are closed with 4001 on every gateway.")
+            .answers::<Status>(StatusCode::OK, "Ended.", json!(Status::LOGGED_OUT)),
+        Route::get("/sessions", Rights::Account, list)
+            .named("sessions", "See where one is logged in")
+            .answers::<SessionList>(StatusCode::OK, "The caller's sessions, newest first.", json!({ "Sessions": [{
+                "SessionID": 1, "Device": "curl/8.5.0", "Address": "192.0.2.1",
+                "CreatedAt": WHEN, "LastUsed": WHEN, "Current": true,
+            }] })),
+        Route::delete("/sessions", Rights::Account, Repeat::Safe, end_others)
+            .named("endOtherSessions", "End all other sessions")
+            .answers::<Status>(StatusCode::OK, "Ended.", json!(Status::ENDED)),
+        Route::delete("/sessions/{SessionID}", Rights::Account, Repeat::Refused, end)
+            .named("endSession", "End one session")
+            .answers::<Status>(StatusCode::OK, "Ended.", json!(Status::ENDED))
+            .refuses(Code::NotFound, "no such session"),
+        Route::post("/ws-ticket", Rights::Account, ticket)
+            .named("ticket", "Get a ticket for a WebSocket")
+            .about("For `GET /ws?ticket=`, so that no URL has a token: good once, within 30 s.")
+            .answers::<Ticket>(StatusCode::OK, "The ticket.", json!({ "Ticket": "1.dGlja2V0", "ExpiresAt": WHEN })),
+    ]
+}
 
 /// `POST /refresh`
 pub(super) async fn refresh(
@@ -51,6 +85,11 @@ pub(super) fn logged_in(issued: Issued) -> base::Result<LoggedIn> {
         expires_at: Timestamp::from_micros(issued.expires_at),
         session_id: SessionId::try_from(issued.session_id).map_err(Error::internal)?,
     })
+}
+
+/// The same as an example.
+pub(super) fn logged_in_example() -> Value {
+    json!({ "token": "eyJhbGciOi…", "RefreshToken": "1.c2VjcmV0", "ExpiresAt": WHEN, "SessionID": 1 })
 }
 
 /// `POST /logout`
@@ -119,28 +158,6 @@ pub(super) async fn end_others(
         .wait(sessions(&gateway).end_others(request))
         .await?;
     Ok(Json(Status::ENDED))
-}
-
-/// `PUT /change-password`
-pub(super) async fn change_password(
-    State(gateway): State<Gateway>,
-    caller: Caller,
-    Body(body): Body,
-) -> Answer<Json<Status>> {
-    let ChangePasswordRequest {
-        old_password,
-        new_password,
-    } = ChangePasswordRequest::parse(&body)?;
-    // Whoever has a token must not get to try passwords with it.
-    gateway.limits.change_password(caller.uid)?;
-    let request = caller.call.request(ChangePasswordCall {
-        old_password,
-        new_password: String::from_utf8_lossy(new_password.as_bytes()).into_owned(),
-        session_id: caller.session.get(),
-    });
-    let mut users = UsersClient::new(gateway.ports.users.clone());
-    caller.call.wait(users.change_password(request)).await?;
-    Ok(Json(Status::PASSWORD_CHANGED))
 }
 
 /// `POST /ws-ticket`

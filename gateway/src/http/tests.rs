@@ -1,6 +1,7 @@
 //! The routes and the port, with user-service and session-service as fakes in this
 //! process and the others not there.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,6 +24,7 @@ use tonic::service::Routes;
 use tower::ServiceExt;
 use wire::Problem;
 
+use super::route::{Repeat, Rights};
 use super::router;
 use crate::fakes::{FakeSessions, FakeUsers, Listener};
 use crate::{Config, Gateway, Ports};
@@ -169,6 +171,45 @@ async fn an_unknown_route_and_a_wrong_method_are_problems_like_any_other() {
         .ask("GET", "/nothing", &[("Accept", "text/plain")], "")
         .await;
     assert_eq!(body(text).await, "there is nothing here\n");
+}
+
+#[tokio::test]
+async fn a_route_refuses_strangers_exactly_when_its_rights_say_so() {
+    let house = house(&[("LIMITS__ENABLED", "false")]);
+    for route in router::routes() {
+        let segments = route.path.split('/');
+        let segments = segments.map(|it| if it.starts_with('{') { "1" } else { it });
+        let path = segments.collect::<Vec<_>>().join("/");
+        let method = serde_json::to_value(&route.method).unwrap();
+        let method = method.as_str().unwrap().to_uppercase();
+        let status = house.ask(&method, &path, &[], "").await.status();
+        let needs_token = matches!(route.rights, Rights::Account | Rights::AccountInQuery);
+        assert_eq!(
+            status == StatusCode::UNAUTHORIZED,
+            needs_token,
+            "{method} {}: {status}",
+            route.path
+        );
+    }
+}
+
+/// `deploy/nginx/nginx.conf` has the paths whose requests must not be sent to another gateway.
+#[test]
+fn nginx_repeats_no_request_whose_second_try_would_be_refused() {
+    let refused = router::routes().into_iter();
+    let refused = refused.filter(|route| route.repeat == Repeat::Refused);
+    let paths: BTreeSet<String> = refused
+        .map(|route| {
+            let segments = route.path.split('/').skip(1);
+            let segments = segments.map(|it| if it.starts_with('{') { "[^/]+" } else { it });
+            segments.collect::<Vec<_>>().join("/")
+        })
+        .collect();
+    let paths = paths.into_iter().collect::<Vec<_>>().join("|");
+    let expected = format!("location ~ ^/({paths})$ {{\n            proxy_next_upstream off;");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/nginx/nginx.conf");
+    let nginx = std::fs::read_to_string(file).unwrap();
+    assert!(nginx.contains(&expected), "nginx.conf lacks: {expected}");
 }
 
 #[tokio::test]

@@ -12,9 +12,25 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::caller::{Visitor, header_token, identify};
 use super::headers::text;
 use super::problem::{Answer, Failure};
+use super::route::{Rights, Route};
 use crate::Gateway;
 use crate::config::Cors;
 use crate::ws::{self, Who};
+
+/// The routes of this file.
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/ws", Rights::AccountInQuery, upgrade)
+            .named("connect", "Open a WebSocket")
+            .about("RFC 6455 over HTTP/1.1. A browser's Origin must be this host or one of the operator's list. What is said on it: `/asyncapi.json`.")
+            .query_text("token", "A token, for who cannot set headers.")
+            .query_text("ticket", "A ticket of `POST /ws-ticket`, in place of a token.")
+            .answers_nothing(StatusCode::SWITCHING_PROTOCOLS, "A WebSocket from here on.")
+            .refuses(Code::InvalidArgument, "Sec-WebSocket-Key: must be 16 bytes in Base64")
+            .refuses(Code::PermissionDenied, "this origin may not connect")
+            .refuses_as(426, Code::InvalidArgument, "this is a WebSocket: ask for an upgrade"),
+    ]
+}
 
 /// `GET /ws`
 pub(super) async fn upgrade(

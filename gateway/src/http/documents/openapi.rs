@@ -1,5 +1,4 @@
-//! The OpenAPI document: what `routes.rs` tells of each route, and what all have in
-//! common.
+//! The OpenAPI document: what each route tells of itself, and what all have in common.
 
 use base::{Code, limits};
 use utoipa::openapi::header::{Header, HeaderBuilder};
@@ -10,18 +9,17 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Info, InfoBuilder, License, OpenApi, OpenApiBuilder, PathItem};
 use wire::Problem;
 
-use super::operation::{
-    BEARER, QUERY_TICKET, QUERY_TOKEN, RAW_TOKEN, Schemas, number, problem, string,
+use crate::http::route::{
+    BEARER, QUERY_TICKET, QUERY_TOKEN, RAW_TOKEN, Route, Schemas, number, problem, string,
 };
-use super::routes;
 
 /// The whole of it.
-pub(super) fn document() -> OpenApi {
+pub(super) fn document(routes: Vec<Route>) -> OpenApi {
     let mut schemas = Schemas::new();
-    let paths = routes::all()
+    let paths = routes
         .into_iter()
         .fold(PathsBuilder::new(), |paths, route| {
-            let (path, method, operation) = route.finish(&mut schemas);
+            let (path, method, operation) = route.describe(&mut schemas);
             // An item of a path that is there already joins it.
             paths.path(path, PathItem::new(method, operation))
         });

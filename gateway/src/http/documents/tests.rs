@@ -1,4 +1,4 @@
-//! The documents against the code: the router's table, wire's parsers and types, and the
+//! The documents against the code: wire's parsers and types, and the
 //! limits of the contract.
 
 mod asyncapi;

@@ -1,8 +1,13 @@
-//! A route as the OpenAPI document tells it. What every route has in common, such as
-//! what it answers when it is asked too often, is said here once.
+//! A route: its method, its path, who may call it, its handler, and what the OpenAPI document
+//! tells of it. The router and the document are made from the same values, so neither has a
+//! route that the other has not. What every route has in common, such as what it answers when
+//! it is asked too often, is said here once.
 
 use std::collections::BTreeMap;
 
+use axum::Router;
+use axum::handler::Handler;
+use axum::routing::{MethodRouter, delete, get, post, put};
 use base::{Code, Error, MAX_ID, Nonce};
 use http::StatusCode;
 use serde_json::Value;
@@ -17,7 +22,8 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Ref, RefOr, Required, Response, ResponseBuilder};
 use wire::{PROBLEM_JSON, Problem};
 
-use crate::http::headers::{IDEMPOTENCY_KEY, RATE_LIMIT, RATE_LIMIT_POLICY, X_REQUEST_ID};
+use super::headers::{IDEMPOTENCY_KEY, RATE_LIMIT, RATE_LIMIT_POLICY, X_REQUEST_ID};
+use crate::Gateway;
 
 /// The names of the ways to show who one is.
 pub(super) const BEARER: &str = "bearer";
@@ -25,15 +31,58 @@ pub(super) const RAW_TOKEN: &str = "token";
 pub(super) const QUERY_TOKEN: &str = "tokenInQuery";
 pub(super) const QUERY_TICKET: &str = "ticketInQuery";
 
-const JSON: &str = "application/json";
+/// A time for examples.
+pub(super) const WHEN: &str = "2026-01-02T03:04:05.678901Z";
+
+pub(super) const JSON: &str = "application/json";
 
 /// The schemas that routes use, by name.
 pub(super) type Schemas = BTreeMap<String, RefOr<Schema>>;
 
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rights {
+    /// Anybody. A token is not looked at.
+    Anybody,
+    /// Anybody. A valid token may show more.
+    TokenHelps,
+    /// A user: a valid token is needed.
+    Account,
+    /// A user, whose token or ticket may also be in the query.
+    AccountInQuery,
+}
+
+/// What a proxy may do with a request whose answer was lost. GET may always be sent again and
+/// POST never, so only the other methods say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// Send it again: the second answer is as good as the first.
+    Safe,
+    /// Give up: a second try would be refused for what the first has done. The path is in the
+    /// list in `deploy/nginx/nginx.conf`.
+    Refused,
+}
+
 /// A route and what is known of it so far.
 pub(super) struct Route {
-    path: &'static str,
-    method: HttpMethod,
+    pub(super) path: &'static str,
+    pub(super) method: HttpMethod,
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "tests hold the handler to it; it makes the document's security"
+        )
+    )]
+    pub(super) rights: Rights,
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "a test holds nginx's configuration to it")
+    )]
+    pub(super) repeat: Repeat,
+    handler: MethodRouter<Gateway>,
+    /// Whether it asks services, which may be away.
+    served: bool,
     operation: OperationBuilder,
     schemas: Schemas,
     refusals: BTreeMap<u16, Refusal>,
@@ -48,20 +97,77 @@ struct Refusal {
 }
 
 impl Route {
-    /// A route that has nothing yet but what each has.
-    pub(super) fn new(
+    /// A GET, and the HEAD that goes with it.
+    pub(super) fn get<H, T>(path: &'static str, rights: Rights, handler: H) -> Self
+    where
+        H: Handler<T, Gateway>,
+        T: 'static,
+    {
+        Self::new((HttpMethod::Get, path), rights, Repeat::Safe, get(handler))
+    }
+
+    /// A POST.
+    pub(super) fn post<H, T>(path: &'static str, rights: Rights, handler: H) -> Self
+    where
+        H: Handler<T, Gateway>,
+        T: 'static,
+    {
+        Self::new(
+            (HttpMethod::Post, path),
+            rights,
+            Repeat::Safe,
+            post(handler),
+        )
+    }
+
+    /// A PUT.
+    pub(super) fn put<H, T>(path: &'static str, rights: Rights, repeat: Repeat, handler: H) -> Self
+    where
+        H: Handler<T, Gateway>,
+        T: 'static,
+    {
+        Self::new((HttpMethod::Put, path), rights, repeat, put(handler))
+    }
+
+    /// A DELETE.
+    pub(super) fn delete<H, T>(
+        path: &'static str,
+        rights: Rights,
+        repeat: Repeat,
+        handler: H,
+    ) -> Self
+    where
+        H: Handler<T, Gateway>,
+        T: 'static,
+    {
+        Self::new((HttpMethod::Delete, path), rights, repeat, delete(handler))
+    }
+
+    fn new(
         (method, path): (HttpMethod, &'static str),
-        id: &'static str,
-        summary: &'static str,
+        rights: Rights,
+        repeat: Repeat,
+        handler: MethodRouter<Gateway>,
     ) -> Self {
         let route = Self {
             path,
             method,
-            operation: OperationBuilder::new()
-                .operation_id(Some(id))
-                .summary(Some(summary)),
+            rights,
+            repeat,
+            handler,
+            served: true,
+            operation: OperationBuilder::new(),
             schemas: Schemas::new(),
             refusals: BTreeMap::new(),
+        };
+        let (bearer, raw) = (Some(BEARER), Some(RAW_TOKEN));
+        let route = match rights {
+            Rights::Anybody => route,
+            Rights::TokenHelps => route.authenticated(&[None, bearer, raw]),
+            Rights::Account => route.authenticated(&[bearer, raw]),
+            Rights::AccountInQuery => {
+                route.authenticated(&[bearer, raw, Some(QUERY_TOKEN), Some(QUERY_TICKET)])
+            }
         };
         let route = route.may(Code::RateLimited).may(Code::Internal);
         segments(path).fold(route, |route, name| {
@@ -78,6 +184,13 @@ impl Route {
         })
     }
 
+    /// Its id in the document, and what it is for.
+    pub(super) fn named(mut self, id: &str, summary: &str) -> Self {
+        let operation = self.operation.operation_id(Some(id));
+        self.operation = operation.summary(Some(summary));
+        self
+    }
+
     /// Which part of the document it is in.
     pub(super) fn tagged(mut self, tag: &str) -> Self {
         self.operation = self.operation.tag(tag);
@@ -90,33 +203,21 @@ impl Route {
         self
     }
 
-    /// Needs a token.
-    pub(super) fn authenticated(self) -> Self {
-        self.allows(&[BEARER, RAW_TOKEN]).may(Code::Unauthenticated)
-    }
-
-    /// Looks at a token if there is one.
-    pub(super) fn perhaps_authenticated(mut self) -> Self {
-        self.operation = self.operation.security(SecurityRequirement::default());
-        self.authenticated()
-    }
-
-    /// Needs a token, which may stand in the query.
-    pub(super) fn authenticated_by_query(self) -> Self {
-        self.authenticated().allows(&[QUERY_TOKEN, QUERY_TICKET])
-    }
-
-    fn allows(mut self, schemes: &[&str]) -> Self {
-        for scheme in schemes {
-            let requirement = SecurityRequirement::new::<_, [&str; 0], _>(*scheme, []);
+    /// Looks at a token, which may be shown in these ways, or not at all.
+    fn authenticated(mut self, ways: &[Option<&str>]) -> Self {
+        for way in ways {
+            let requirement = way.map_or_else(SecurityRequirement::default, |scheme| {
+                SecurityRequirement::new::<_, [&str; 0], _>(scheme, [])
+            });
             self.operation = self.operation.security(requirement);
         }
-        self
+        self.may(Code::Unauthenticated)
     }
 
-    /// Asks services, which may be away.
-    pub(super) fn served(self) -> Self {
-        self.may(Code::Unavailable).may(Code::DeadlineExceeded)
+    /// Answers from what this process knows.
+    pub(super) fn asks_nobody(mut self) -> Self {
+        self.served = false;
+        self
     }
 
     /// Takes a body.
@@ -279,8 +380,19 @@ impl Route {
         self.schemas.extend(schemas);
     }
 
+    /// Adds the route to a router.
+    pub(super) fn serve(self, router: Router<Gateway>) -> Router<Gateway> {
+        router.route(self.path, self.handler)
+    }
+
     /// The route as it stands in the document.
-    pub(super) fn finish(self, schemas: &mut Schemas) -> (&'static str, HttpMethod, Operation) {
+    pub(super) fn describe(
+        mut self,
+        schemas: &mut Schemas,
+    ) -> (&'static str, HttpMethod, Operation) {
+        if self.served {
+            self = self.may(Code::Unavailable).may(Code::DeadlineExceeded);
+        }
         schemas.extend(self.schemas);
         let refusals = self.refusals.into_iter();
         let operation = refusals.fold(self.operation, |operation, (status, refusal)| {
