@@ -32,6 +32,11 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Whether an event of this kind makes its author a member, or ends that.
+    pub const fn changes_membership(self) -> bool {
+        matches!(self, Self::Join | Self::Leave)
+    }
+
     /// Every kind that there is.
     pub const ALL: [Self; 10] = [
         Self::Message,

@@ -126,7 +126,7 @@ struct Members(HashMap<Uid, Vec<(u64, EventKind)>>);
 impl Members {
     fn of(log: &[Event]) -> Self {
         let mut changes: HashMap<_, Vec<_>> = HashMap::new();
-        for event in log.iter().filter(|event| event.kind != EventKind::Message) {
+        for event in log.iter().filter(|event| event.kind.changes_membership()) {
             let own = changes.entry(event.uid).or_default();
             own.push((event.seq.get(), event.kind));
         }

@@ -180,6 +180,22 @@ fn a_sound_history_passes() {
 }
 
 #[test]
+fn an_event_of_another_kind_is_no_change_of_membership() {
+    // A member reacts, in the middle of a stay that goes on.
+    let react = |user| {
+        let (mut log, mut ledger) = sound(5, 7);
+        append(&mut log, EventKind::React, user);
+        append(&mut log, EventKind::Message, WRITER);
+        ledger.acks = acks(&log);
+        ledger.streams = vec![stream("writer", WRITER, vec![span(2, &log)])];
+        kinds(&log, &ledger)
+    };
+    assert_eq!(react(WRITER), []);
+    // Nobody may react from outside.
+    assert_eq!(react(GUEST), [Kind::NonMember]);
+}
+
+#[test]
 fn a_lost_message_is_found() {
     // A later message took its place, and all readers agree.
     let kinds = planted(|log, ledger| {

@@ -108,7 +108,7 @@ impl Watched {
     /// After its user's leave nothing more comes before the room is entered again. In a
     /// replay a leave may be an old one, with the join that made him a member again.
     pub(super) fn mind_leave(&mut self, event: &Event, own: Uid) {
-        if event.uid == own && event.kind != EventKind::Message {
+        if event.uid == own && event.kind.changes_membership() {
             self.left = event.kind == EventKind::Leave;
         }
         if self.left && self.cursor >= self.goal {
