@@ -7,12 +7,13 @@ mod names;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base::{Code, Error};
+use siphasher::sip::SipHasher13;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -238,7 +239,7 @@ impl Replica {
         self.0.channel.clone()
     }
 
-    /// Makes it the last choice for a second.
+    /// Makes it the last choice for [`SUSPECT_FOR`].
     pub fn suspect(&self) {
         let until = millis(self.0.born.elapsed() + SUSPECT_FOR);
         self.0.suspect_until.store(until, Ordering::Relaxed);
@@ -257,9 +258,16 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The weight of a replica for a key, by SipHash-1-3 under the key 0.
+///
+/// Processes of different releases run side by side during an upgrade and must send a room to
+/// the same replica, so the function and the bytes that it hashes never change.
 fn weight(key: u64, name: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (key, name).hash(&mut hasher);
+    let mut hasher = SipHasher13::new();
+    hasher.write(&key.to_le_bytes());
+    hasher.write(name.as_bytes());
+    // No name is the beginning of another.
+    hasher.write(&[0xff]);
     hasher.finish()
 }
 
@@ -321,6 +329,28 @@ mod tests {
             .become_those(&wanted(&[]), |_| somewhere())
             .unwrap();
         assert_eq!(replicas.current().len(), 1);
+    }
+
+    #[test]
+    fn the_weight_of_a_replica_is_the_same_in_every_release() {
+        assert_eq!(weight(1, "127.0.0.1:9111"), 17_959_827_943_438_378_317);
+        assert_eq!(weight(1, "127.0.0.1:9112"), 2_835_998_976_411_518_477);
+        assert_eq!(
+            weight(1 << 40, "message-service-0.example:50051"),
+            13_352_053_216_491_224_166
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_suspect_replica_is_the_last_choice_for_two_seconds() {
+        let replicas = replicas(&["a", "b"]);
+        let first = replicas.preferred(7);
+        let suspect = replicas.current().iter().find(|r| r.id() == first).cloned();
+        suspect.unwrap().suspect();
+        tokio::time::advance(Duration::from_millis(1_999)).await;
+        assert_ne!(replicas.preferred(7), first);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(replicas.preferred(7), first);
     }
 
     #[tokio::test]
