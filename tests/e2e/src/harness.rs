@@ -17,6 +17,8 @@ pub(crate) mod next_release;
 pub(crate) mod original;
 #[cfg(feature = "distributed")]
 pub(crate) mod own;
+#[cfg(feature = "distributed")]
+mod ports;
 pub(crate) mod raw;
 #[cfg(feature = "distributed")]
 pub(crate) mod relay;

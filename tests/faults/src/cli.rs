@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::options::Options;
 use crate::plan::Shape;
 use crate::report::Report;
 use crate::rig::{Binaries, Profile, Settings};
@@ -96,7 +97,7 @@ fn start(arguments: &Arguments) -> Result<Option<Report>, Box<dyn std::error::Er
     })
 }
 
-fn options(arguments: &Arguments) -> std::io::Result<run::Options> {
+fn options(arguments: &Arguments) -> std::io::Result<Options> {
     let folder = arguments.dir.clone().unwrap_or_else(|| {
         std::env::temp_dir().join(format!("parley-faults-{}", std::process::id()))
     });
@@ -108,7 +109,7 @@ fn options(arguments: &Arguments) -> std::io::Result<run::Options> {
             messages: 2,
         }
     };
-    Ok(run::Options {
+    Ok(Options {
         cycles: arguments.cycles,
         seed: arguments.seed,
         block: arguments.checkpoint,

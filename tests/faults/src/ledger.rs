@@ -2,6 +2,7 @@
 //! was sent. Texts are kept as 64-bit hashes.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
 use client::wire::frame::{self, EventKind};
 use client::wire::{RoomId, Seq, response};
@@ -9,6 +10,10 @@ use client::wire::{Timestamp, Uid};
 
 /// Microseconds since the run began.
 pub type Micros = u64;
+
+pub(crate) fn seconds(micros: Micros) -> f64 {
+    Duration::from_micros(micros).as_secs_f64()
+}
 
 /// One message of one writer; its nonce, and the beginning of its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -9,6 +9,7 @@
 //! How it works, top down:
 //! - [`cli`]: the command line and the exit code (0 sound, 1 a promise was broken, 2 the
 //!   run could not be made).
+//! - [`options`]: what a run is asked to do.
 //! - [`run`]: cycle after cycle one fault, or two, under load; after each block of cycles
 //!   a checkpoint, where everything comes to rest and is compared.
 //! - [`plan`]: which faults. A seed determines all of them.
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod ledger;
 pub mod links;
 pub mod load;
+pub mod options;
 pub mod plan;
 mod random;
 pub mod report;

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::check::{Kind, Violation};
-use crate::ledger::Micros;
+use crate::ledger::{Micros, seconds};
 use crate::load::{CatchUp, Checked, Outage};
+use crate::options::Options;
 use crate::plan::{Cycle, Shape};
-use crate::run::{Options, seconds};
 pub use figures::Figures;
 
 /// A cycle as it was.

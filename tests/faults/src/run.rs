@@ -8,35 +8,17 @@ use client::wire::RoomId;
 use tokio::time::Instant;
 
 use crate::check::{Kind, Violation};
-use crate::ledger::Micros;
-use crate::load::{self, Block, Shared, Users};
-use crate::plan::{Cycle, Plan, Shape};
+use crate::ledger::seconds;
+use crate::load::{Block, Shared, Users};
+use crate::options::Options;
+use crate::plan::{Cycle, Plan};
 use crate::report::{Happened, Report};
-use crate::rig::{self, Needs, Rig, Settings};
+use crate::rig::{self, Needs, Rig};
 
 /// How long the system may take to go on by itself after a fault.
 const RECOVERY: Duration = Duration::from_mins(1);
 /// Violations of a checkpoint that are told at once, most; the evidence has all of them.
 const TOLD: usize = 10;
-
-/// What to run.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// How many cycles.
-    pub cycles: u64,
-    /// Determines the faults.
-    pub seed: u64,
-    /// Cycles between checkpoints.
-    pub block: u64,
-    /// Tell each cycle's plan.
-    pub verbose: bool,
-    /// The load.
-    pub load: load::Shape,
-    /// The system.
-    pub system: Shape,
-    /// Its place.
-    pub settings: Settings,
-}
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -223,8 +205,4 @@ impl<S: Fn(&str)> Run<'_, S> {
         self.report.lasted = self.shared.now();
         self.report
     }
-}
-
-pub(crate) fn seconds(micros: Micros) -> f64 {
-    Duration::from_micros(micros).as_secs_f64()
 }

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 
 use crate::compare::Compare;
+use crate::interrupt::interrupted;
 use crate::proc::Process;
 use crate::scenario::{Bench, GRACE, Scenario};
 use crate::suite::All;
@@ -140,22 +141,6 @@ impl Options {
         }
         Ok(())
     }
-}
-
-/// Waits until somebody wants this process to end.
-pub(crate) async fn interrupted() -> Error {
-    use tokio::signal::unix::{SignalKind, signal};
-    let term = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut term) => term.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = term => {}
-    }
-    std::io::ErrorKind::Interrupted.into()
 }
 
 fn code(sound: bool, met: bool) -> ExitCode {

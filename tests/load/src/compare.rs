@@ -10,7 +10,7 @@ use clap::{Args, value_parser};
 use serde::Serialize;
 
 use crate::bars::Bar;
-use crate::cli::interrupted;
+use crate::interrupt::interrupted;
 use crate::report::{Report, plain};
 use crate::scenario::{Bench, GRACE};
 use crate::suite::Line;

@@ -6,6 +6,7 @@ mod compare;
 mod fill;
 mod goals;
 mod http;
+mod interrupt;
 mod ledger;
 mod member;
 mod proc;

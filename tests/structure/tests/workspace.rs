@@ -12,9 +12,6 @@ use structure::circles::{self, Circle};
 use structure::lengths;
 use structure::macros::{self, Logic};
 
-/// Circles that have still to be untied: the package, and the module that they are inside.
-const CIRCLES: &[(&str, &str)] = &[("e2e", "harness"), ("faults", ""), ("load", "")];
-
 /// Macros that may hold logic: the package's folder, the macro, why.
 const MACROS: &[(&str, &str, &str)] = &[(
     "kernel/base",
@@ -46,13 +43,8 @@ const LONG: &[&str] = &[
 #[test]
 fn modules_import_each_other_one_way() {
     let found = circles::circles(&sources().unwrap()).unwrap();
-    let circles = found.circles.iter().map(|circle| {
-        let Circle {
-            package, inside, ..
-        } = circle;
-        ((&**package, &**inside), circle.to_string())
-    });
-    check(circles, CIRCLES.iter().copied());
+    let circles: Vec<String> = found.circles.iter().map(Circle::to_string).collect();
+    assert!(circles.is_empty(), "\n{}", circles.join("\n"));
     // A file that is not read cannot be found wrong.
     assert_eq!(found.unread, [""; 0], "files that belong to no crate");
 }

@@ -1,9 +1,7 @@
 //! Gateways of a scenario's own beside those of a system.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use client::Api;
@@ -13,6 +11,7 @@ use tokio::time::{interval, timeout};
 use super::distributed::{Dev, Memory, appended, ask_ready, end};
 use super::extra_messages::ExtraMessages;
 use super::own::LoneKafka;
+use super::ports::free_port;
 use super::relay::Relay;
 
 /// A gateway beside those of the system, which ends with the scenario.
@@ -184,17 +183,4 @@ fn spawn(
         .kill_on_drop(true)
         .spawn()
         .unwrap()
-}
-
-/// A port below those that the kernel gives to outgoing connections, so that it is still
-/// free when a process comes back to it.
-pub(super) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(21_000);
-    loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
-        assert!(port < 25_000, "no free port");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }

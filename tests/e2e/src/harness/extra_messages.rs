@@ -9,7 +9,7 @@ use tokio::process::Child;
 use tokio::time::{interval, timeout};
 
 use super::distributed::{Dev, appended, ask_ready};
-use super::extra_gateway::free_port;
+use super::ports::free_port;
 
 /// A replica that no gateway knows but who is told of it. It ends with the scenario.
 pub(crate) struct ExtraMessages {

@@ -10,7 +10,6 @@ use faults::plan::{Act, Fault, Shape};
 use faults::rig::{Binaries, Rig, Settings};
 use tempfile::TempDir;
 
-use super::World;
 use super::distributed::{Dev, script};
 
 /// Two gateways and two replicas of message-service on backends of their own, with
@@ -44,8 +43,9 @@ impl OwnSystem {
         own
     }
 
-    pub(crate) fn world(&self) -> World {
-        World::own_distributed(&self.rig.gateways())
+    /// Returns the addresses of its gateways.
+    pub(super) fn gateways(&self) -> Vec<String> {
+        self.rig.gateways()
     }
 
     pub(crate) fn dev(&self) -> &Dev {

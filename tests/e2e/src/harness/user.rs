@@ -9,7 +9,7 @@ use client::wire::{Code, RoomId, Uid, frame::Sent, response::LoggedIn};
 use client::{Api, Error, Refusal, Socket};
 use tokio::sync::Semaphore;
 
-use super::{Feed, World};
+use super::Feed;
 
 /// Someone who registered and logged in.
 pub(crate) struct User {
@@ -26,16 +26,18 @@ pub(crate) struct User {
 static LOGINS: Semaphore = Semaphore::const_new(2);
 
 impl User {
-    pub(super) async fn register(world: &World) -> Self {
+    /// Registers a new user and logs them in; `gateways` are all of the system.
+    pub(super) async fn register(gateways: &[Api]) -> Self {
+        let gateway = |index: usize| &gateways[index % gateways.len()];
         let name = unique("u");
         let email = format!("{name}@example.org");
         let password = format!("secret of {name}");
         let _turn = LOGINS.acquire().await.unwrap();
-        let uid = retrying(|| world.gateway(0).register(&name, &email, &password)).await;
-        let api = retrying(|| world.gateway(0).login(&email, &password)).await;
+        let uid = retrying(|| gateway(0).register(&name, &email, &password)).await;
+        let api = retrying(|| gateway(0).login(&email, &password)).await;
         let token = api.token().unwrap();
         let apis = (0..2)
-            .map(|index| world.gateway(index).with_token(token))
+            .map(|index| gateway(index).with_token(token))
             .collect();
         Self {
             uid,

@@ -13,6 +13,8 @@ use super::distributed::Dev;
 use super::embedded::{self, Embedded};
 #[cfg(feature = "distributed")]
 use super::extra_gateway::ExtraGateway;
+#[cfg(feature = "distributed")]
+use super::own::OwnSystem;
 
 /// The system a scenario runs against.
 pub(crate) struct World {
@@ -64,16 +66,6 @@ impl World {
         Self {
             gateways,
             place: Place::SharedDistributed,
-        }
-    }
-
-    /// A distributed system with these gateways that is the scenario's own.
-    #[cfg(feature = "distributed")]
-    pub(crate) fn own_distributed(gateways: &[String]) -> Self {
-        let api = |address: &String| Api::new(address).unwrap();
-        Self {
-            gateways: gateways.iter().map(api).collect(),
-            place: Place::OwnDistributed,
         }
     }
 
@@ -196,7 +188,7 @@ impl World {
 
     /// A new user who is logged in.
     pub(crate) async fn user(&self) -> User {
-        User::register(self).await
+        User::register(&self.gateways).await
     }
 
     /// Two new users.
@@ -218,6 +210,18 @@ impl World {
             Place::SharedDistributed | Place::OwnGateway(_) => Dev::from_env().secrets_file(),
             #[cfg(feature = "distributed")]
             Place::OwnDistributed => panic!("its state is with who started it"),
+        }
+    }
+}
+
+#[cfg(feature = "distributed")]
+impl OwnSystem {
+    /// Returns the system as scenarios see it.
+    pub(crate) fn world(&self) -> World {
+        let api = |address: &String| Api::new(address).unwrap();
+        World {
+            gateways: self.gateways().iter().map(api).collect(),
+            place: Place::OwnDistributed,
         }
     }
 }

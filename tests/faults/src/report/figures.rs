@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::{Happened, Report};
 use crate::check::Kind;
+use crate::ledger::seconds;
 use crate::load::{Outage, Who};
-use crate::run::seconds;
 
 /// The longest times without service that are told in full.
 const WORST: usize = 5;
@@ -214,9 +214,9 @@ mod tests {
 
     use super::*;
     use crate::load::{self, Checked};
+    use crate::options::Options;
     use crate::plan::Shape;
     use crate::rig::{Binaries, Profile, Settings};
-    use crate::run::Options;
 
     #[test]
     fn what_was_counted_is_what_is_printed() {
