@@ -66,3 +66,20 @@ mod remote {
         }
     }
 }
+
+#[cfg(test)]
+impl Ports {
+    /// Services without any method, and a bus of its own, for tests that need only some of
+    /// the ports: `Ports { users, ..Ports::nobody(&token, &lifecycle) }`.
+    pub(crate) fn nobody(token: &runtime::config::Secret, lifecycle: &runtime::Lifecycle) -> Self {
+        let routes = tonic::service::Routes::default();
+        let nobody = Channel::in_process(routes, token, lifecycle).unwrap();
+        Self {
+            users: nobody.clone(),
+            sessions: nobody.clone(),
+            rooms: nobody.clone(),
+            messages: nobody.into(),
+            bus: bus::memory::MemoryBus::new(),
+        }
+    }
+}

@@ -58,7 +58,7 @@ pub(super) fn house(changes: &[(&str, &str)]) -> House {
         sessions: here(Routes::new(SessionsServer::new(sessions))),
         rooms: nowhere.clone(),
         messages: nowhere.into(),
-        bus: bus::memory::MemoryBus::new(),
+        ..Ports::nobody(&token, &lifecycle)
     };
     House {
         gateway: Gateway::new(config, ports, &lifecycle),

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::{MessageText, Nonce, RoomId, Uid};
-use bus::memory::MemoryBus;
 use futures_util::Stream;
 use proto::message::messages_server::{Messages, MessagesServer};
 use proto::message::post_answer::Outcome;
@@ -128,13 +127,9 @@ impl House {
             let routes = Routes::new(MessagesServer::new(slow));
             (format!("replica-{index}"), here(routes))
         };
-        let nobody = here(Routes::default());
         let ports = Ports {
-            users: nobody.clone(),
-            sessions: nobody.clone(),
-            rooms: nobody,
             messages: Replicas::new(millis.iter().enumerate().map(replica).collect()).unwrap(),
-            bus: MemoryBus::new(),
+            ..Ports::nobody(&token, &lifecycle)
         };
         Self {
             gateway: Gateway::new(config, ports, &lifecycle),

@@ -65,14 +65,11 @@ impl House {
             let routes = Routes::new(MessagesServer::new(replica.clone()));
             (format!("replica-{index}"), here(routes))
         };
-        let nobody = here(Routes::default());
         let ports = Ports {
-            users: nobody.clone(),
-            sessions: nobody.clone(),
-            rooms: nobody,
             messages: Replicas::new(self.replicas.iter().enumerate().map(replica).collect())
                 .unwrap(),
             bus: Arc::new(Reading(Arc::clone(&world.bus))),
+            ..Ports::nobody(&token, &lifecycle)
         };
         Running {
             gateway: Gateway::new(config, ports, &lifecycle),
