@@ -24,6 +24,8 @@ use crate::domain::{Ends, NewSession, Renewal, Renewed, SecretHash, Session};
 
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use sql::{SqlStore, Statements};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -150,12 +152,10 @@ impl From<sqlx::Error> for RenewError {
 mod rows {
     use base::{SessionId, Timestamp, Uid};
     use runtime::StoreError;
+    use runtime::sql::Cells;
 
     use super::SAME_ANSWER;
     use crate::domain::{Client, Renewal, Renewed, Session};
-
-    pub(super) type SessionRow = (i64, String, String, i64, i64);
-    pub(super) type SpentRow = (Option<Vec<u8>>, Vec<u8>, i64);
 
     pub(super) fn session_id(id: i64) -> Result<SessionId, StoreError> {
         SessionId::try_from(id).map_err(|_| StoreError::Broken(format!("{id} is no SessionID")))
@@ -165,25 +165,33 @@ mod rows {
         Uid::try_from(uid).map_err(|_| StoreError::Broken(format!("{uid} is no UID")))
     }
 
-    pub(super) fn session(row: SessionRow) -> Result<Session, StoreError> {
-        let (id, device, address, created_at, last_used) = row;
+    /// Reads id, device, address, creation and last use.
+    pub(super) fn session(row: &impl Cells) -> Result<Session, StoreError> {
+        let (device, address): (String, String) = (row.cell(1)?, row.cell(2)?);
         Ok(Session {
-            id: session_id(id)?,
+            id: session_id(row.cell(0)?)?,
             client: Client::new(&device, &address),
-            created_at: Timestamp::from_micros(created_at),
-            last_used: Timestamp::from_micros(last_used),
+            created_at: Timestamp::from_micros(row.cell(3)?),
+            last_used: Timestamp::from_micros(row.cell(4)?),
         })
     }
 
-    /// The first answer, if this renewal is that one come again.
+    /// Reads the number of an end, and the session that ended.
+    pub(super) fn end(row: &impl Cells) -> Result<(u64, SessionId), StoreError> {
+        let no: i64 = row.cell(0)?;
+        Ok((no.cast_unsigned(), session_id(row.cell(1)?)?))
+    }
+
+    /// The first answer, if this renewal is that one come again. Reads the key, the salt and
+    /// the time of the first.
     pub(super) fn again(
-        spent: SpentRow,
+        spent: &impl Cells,
         uid: Uid,
         renewal: &Renewal,
         now: Timestamp,
     ) -> Result<Option<Renewed>, StoreError> {
-        let (key, salt, at) = spent;
-        let at = Timestamp::from_micros(at);
+        let (key, salt): (Option<Vec<u8>>, Vec<u8>) = (spent.cell(0)?, spent.cell(1)?);
+        let at = Timestamp::from_micros(spent.cell(2)?);
         let same_key = renewal
             .key
             .is_some_and(|asked| Some(&asked.0[..]) == key.as_deref());

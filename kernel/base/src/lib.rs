@@ -7,6 +7,7 @@ mod code;
 mod entropy;
 mod error;
 mod ids;
+mod laws;
 pub mod limits;
 #[cfg(feature = "schema")]
 mod schema;

@@ -4,11 +4,15 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use sqlx::error::BoxDynError;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
+use sqlx::postgres::{
+    PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgQueryResult,
+};
+use sqlx::{Arguments as _, AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
 use crate::config::Postgres;
+use crate::sql::{Dialect, Pools};
 use crate::{Lifecycle, Part, StoreError};
 
 /// How long a use case waits for a connection.
@@ -43,7 +47,7 @@ pub fn connect(
     postgres: &Postgres,
     schema: Schema,
     lifecycle: &Lifecycle,
-) -> Result<PgPool, StoreError> {
+) -> Result<Pools<sqlx::Postgres>, StoreError> {
     let timeout = schema.statement_timeout.as_millis().to_string();
     let options = address(postgres)?.application_name(schema.name).options([
         ("search_path", schema.name),
@@ -76,7 +80,22 @@ pub fn connect(
     lifecycle.spawn("postgres", async move {
         stopping.run_until_cancelled(work).await;
     });
-    Ok(pool)
+    Ok(Pools {
+        writer: pool.clone(),
+        readers: pool,
+    })
+}
+
+impl Dialect for sqlx::Postgres {
+    const BEGIN: &'static str = "BEGIN";
+
+    fn affected(result: &PgQueryResult) -> u64 {
+        result.rows_affected()
+    }
+
+    fn add_list(arguments: &mut PgArguments, list: &[i64]) -> Result<(), BoxDynError> {
+        arguments.add(list)
+    }
 }
 
 /// Whether the next user may have the connection; without an answer it is closed

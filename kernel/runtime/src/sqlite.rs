@@ -6,14 +6,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::Connection;
+use sqlx::error::BoxDynError;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions,
+    SqliteQueryResult, SqliteSynchronous,
 };
+use sqlx::{Arguments as _, Connection as _};
 
 use crate::StoreError;
+use crate::sql::{Dialect, Pools};
 
 /// How long a use case waits for the writer.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,20 +28,11 @@ const CACHE_KIB: u32 = 32 * 1024;
 /// once however often it was written; it waits for two fsyncs meanwhile.
 const CHECKPOINT_PAGES: u32 = 4_000;
 
-/// A database file: writes go one after another, reads go beside them.
-#[derive(Debug, Clone)]
-pub struct Sqlite {
-    /// The one connection that writes. Begin with `BEGIN IMMEDIATE`.
-    pub writer: SqlitePool,
-    /// Connections that only read.
-    pub readers: SqlitePool,
-}
-
 /// Opens a file, making it if it is not there, and migrates it.
 ///
 /// # Errors
 /// When the file cannot be opened or a migration fails.
-pub async fn open(path: &Path, mut migrator: Migrator) -> Result<Sqlite, StoreError> {
+pub async fn open(path: &Path, mut migrator: Migrator) -> Result<Pools<sqlx::Sqlite>, StoreError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -75,7 +68,21 @@ pub async fn open(path: &Path, mut migrator: Migrator) -> Result<Sqlite, StoreEr
         .before_acquire(|connection, _| Box::pin(async { Ok(is_free(connection)) }))
         .connect_with(options.read_only(true))
         .await?;
-    Ok(Sqlite { writer, readers })
+    Ok(Pools { writer, readers })
+}
+
+impl Dialect for sqlx::Sqlite {
+    /// Takes the file's one place for writing at once: a transaction that begins with a read
+    /// and writes later may be refused.
+    const BEGIN: &'static str = "BEGIN IMMEDIATE";
+
+    fn affected(result: &SqliteQueryResult) -> u64 {
+        result.rows_affected()
+    }
+
+    fn add_list(arguments: &mut SqliteArguments, list: &[i64]) -> Result<(), BoxDynError> {
+        arguments.add(serde_json::to_string(list)?)
+    }
 }
 
 /// Whether sqlx believes that no transaction is open on a connection. After a commit that

@@ -9,8 +9,25 @@ use std::time::Duration;
 
 use base::{Entropy, OsEntropy};
 
-use crate::Lifecycle;
 use crate::config::{Postgres, Secret};
+use crate::{Lifecycle, StoreError};
+
+/// Runs a law on a store with so many connections, in a schema that no other test has.
+///
+/// # Panics
+/// When there is no server, or the store cannot be connected to it.
+pub async fn on_postgres<S>(
+    name: &str,
+    connections: u32,
+    connect: impl FnOnce(&Postgres, &'static str, &Lifecycle) -> Result<S, StoreError>,
+    law: impl AsyncFnOnce(S),
+) {
+    let lifecycle = Lifecycle::new();
+    let store = connect(&postgres(connections), schema(name), &lifecycle);
+    ready(&lifecycle).await;
+    law(store.expect("the address can be read")).await;
+    lifecycle.stop(Duration::from_secs(5)).await;
+}
 
 /// The server to test on, with so many connections.
 ///

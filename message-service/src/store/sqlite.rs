@@ -9,9 +9,10 @@ use std::path::Path;
 use async_trait::async_trait;
 use base::{Epoch, RoomId, Seq, Timestamp, Uid};
 use runtime::StoreError;
-use runtime::sqlite::Sqlite;
+use runtime::sql::Pools;
 use serde::Serialize;
 use serde_json::json;
+use sqlx::Sqlite;
 use sqlx::sqlite::SqliteConnection;
 use tokio::time::Instant;
 
@@ -28,7 +29,7 @@ const RAISED: &str = "1811";
 
 /// The logs in one file.
 pub struct SqliteStore {
-    database: Sqlite,
+    database: Pools<Sqlite>,
     known: Known,
 }
 

@@ -52,7 +52,7 @@ impl PostgresStore {
             migrator: sqlx::migrate!("migrations/postgres"),
             statement_timeout: STATEMENT_TIMEOUT,
         };
-        let pool = runtime::postgres::connect(postgres, schema, lifecycle)?;
+        let pool = runtime::postgres::connect(postgres, schema, lifecycle)?.writer;
         Ok(Self { pool })
     }
 }

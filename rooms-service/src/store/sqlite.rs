@@ -9,7 +9,8 @@ use std::path::Path;
 use async_trait::async_trait;
 use base::{ChangeNo, RoomId, Timestamp, Uid, limits};
 use runtime::StoreError;
-use runtime::sqlite::Sqlite;
+use runtime::sql::Pools;
+use sqlx::Sqlite;
 use sqlx::sqlite::SqliteConnection;
 
 use super::invitations::invitations;
@@ -28,7 +29,7 @@ const BEGIN: &str = "BEGIN IMMEDIATE";
 /// Rooms in a `SQLite` file; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    file: Sqlite,
+    file: Pools<Sqlite>,
 }
 
 impl SqliteStore {

@@ -399,29 +399,29 @@ async fn a_session_that_is_said_to_live_is_not_swept(store: Shared) {
     }
 }
 
-macro_rules! laws {
-    ($($law:ident),* $(,)?) => {
-        #[cfg(feature = "sqlite")]
-        mod on_sqlite {
-            $(#[tokio::test] async fn $law() {
-                let data = tempfile::tempdir().unwrap();
-                let store = crate::store::SqliteStore::open(&data.path().join("sessions.db")).await.unwrap();
-                super::$law(std::sync::Arc::new(store)).await;
-            })*
-        }
-        #[cfg(feature = "servers")]
-        mod on_postgres {
-            $(#[tokio::test] async fn $law() {
-                let lifecycle = runtime::Lifecycle::new();
-                let store = super::server::fresh(&lifecycle).await;
-                super::$law(std::sync::Arc::new(store)).await;
-                lifecycle.stop(std::time::Duration::from_secs(5)).await;
-            })*
-        }
-    };
+/// Runs laws on a file that no other test has.
+#[cfg(feature = "sqlite")]
+async fn on_sqlite(law: impl AsyncFnOnce(Arc<super::SqliteStore>)) {
+    let data = tempfile::tempdir().unwrap();
+    let store = super::SqliteStore::open(&data.path().join("sessions.db")).await;
+    law(Arc::new(store.unwrap())).await;
 }
 
-laws![
+/// Runs laws in a schema that no other test has.
+#[cfg(feature = "servers")]
+async fn on_postgres(law: impl AsyncFnOnce(Arc<super::PostgresStore>)) {
+    let connect = super::PostgresStore::connect;
+    runtime::testing::on_postgres("sessions", 4, connect, async |store| {
+        law(Arc::new(store)).await;
+    })
+    .await;
+}
+
+base::laws! {
+    #[cfg(feature = "sqlite")]
+    on_sqlite,
+    #[cfg(feature = "servers")]
+    on_postgres;
     session_ids_count_up,
     a_session_lives_from_its_opening_to_its_end,
     an_end_is_once_and_for_all,
@@ -443,21 +443,4 @@ laws![
     what_is_idle_ends_and_what_is_old_is_forgotten,
     a_session_that_ended_is_kept_no_longer_than_its_end,
     a_session_that_is_said_to_live_is_not_swept,
-];
-
-#[cfg(feature = "servers")]
-mod server {
-    use runtime::{Lifecycle, testing};
-
-    use crate::store::PostgresStore;
-
-    pub(super) async fn fresh(lifecycle: &Lifecycle) -> PostgresStore {
-        let store = PostgresStore::connect(
-            &testing::postgres(4),
-            testing::schema("sessions"),
-            lifecycle,
-        );
-        testing::ready(lifecycle).await;
-        store.unwrap()
-    }
 }

@@ -3,31 +3,22 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base::{SessionId, Timestamp, Uid};
-use runtime::config;
+use base::Timestamp;
 use runtime::postgres::Schema;
-use runtime::{Lifecycle, StoreError};
-use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{Postgres, Transaction};
+use runtime::sql::{Dialect as _, Pools};
+use runtime::{Lifecycle, StoreError, config};
+use sqlx::Postgres;
 
-use super::sql::store;
-use super::{LISTED, OpenError, RenewError, Store, USE_PRECISION, rows};
-use crate::domain::{Ends, NewSession, Renewal, Renewed, SecretHash, Session};
+use super::sql::{SqlStore, Statements};
+use crate::domain::NewSession;
 
 /// The longest a statement may run.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Idle sessions that one sweep ends, most.
-const SWEPT_AT_ONCE: i64 = 200;
-/// Ended sessions that one sweep drops, most.
-const DROPPED_AT_ONCE: i64 = 2_000;
 
-/// Sessions in a PostgreSQL schema; cheap to clone.
-#[derive(Debug, Clone)]
-pub struct PostgresStore {
-    pool: PgPool,
-}
+/// Sessions in a PostgreSQL schema.
+pub type PostgresStore = SqlStore<Postgres>;
 
-impl PostgresStore {
+impl SqlStore<Postgres> {
     /// A store in `schema`, which is migrated as soon as the server is there.
     ///
     /// # Errors
@@ -42,19 +33,21 @@ impl PostgresStore {
             migrator: sqlx::migrate!("migrations/postgres"),
             statement_timeout: STATEMENT_TIMEOUT,
         };
-        let pool = runtime::postgres::connect(postgres, schema, lifecycle)?;
-        Ok(Self { pool })
+        let pools = runtime::postgres::connect(postgres, schema, lifecycle)?;
+        Ok(Self { pools })
     }
+}
 
-    async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        self.pool.begin().await
-    }
-
-    /// Locks the user and adds a session, unless there is a newer password than the one that
-    /// was verified. One statement, for a login waits for each.
-    async fn add(&self, session: &NewSession, now: Timestamp) -> Result<Option<i64>, sqlx::Error> {
+#[async_trait]
+impl Statements for Postgres {
+    /// One statement, for a login waits for each.
+    async fn add(
+        pools: &Pools<Self>,
+        session: &NewSession,
+        now: Timestamp,
+    ) -> Result<Option<i64>, sqlx::Error> {
         // The user is served by the primary key.
-        sqlx::query_scalar(
+        Self::query(
             "WITH locked AS (
                  INSERT INTO users (uid, password_version)
                  VALUES ($1, $2)
@@ -75,13 +68,7 @@ impl PostgresStore {
         .bind(session.client.address())
         .bind(&session.refresh.0[..])
         .bind(now.micros())
-        .fetch_optional(&self.pool)
+        .optional_value(&mut *pools.writer().await?)
         .await
     }
-
-    fn reader(&self) -> &PgPool {
-        &self.pool
-    }
 }
-
-store!(PostgresStore, PgConnection);

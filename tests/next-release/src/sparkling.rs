@@ -55,7 +55,7 @@ impl SparklingStore {
         Ok(Self {
             this: Arc::clone(&this.store),
             bus: Arc::clone(&this.bus),
-            pool: runtime::postgres::connect(postgres, schema, lifecycle)?,
+            pool: runtime::postgres::connect(postgres, schema, lifecycle)?.writer,
         })
     }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use async_trait::async_trait;
 use base::{SessionId, Timestamp, Uid, Username};
 use runtime::StoreError;
-use runtime::sqlite::Sqlite;
+use runtime::sql::Pools;
+use sqlx::Sqlite;
 
 use super::{RegisterError, RenameError, Store, rows};
 use crate::domain::{Credentials, Hash, Login, NewAccount, Profile, Untold};
@@ -14,7 +15,7 @@ use crate::domain::{Credentials, Hash, Login, NewAccount, Profile, Untold};
 /// Accounts in a `SQLite` file; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    file: Sqlite,
+    file: Pools<Sqlite>,
 }
 
 impl SqliteStore {

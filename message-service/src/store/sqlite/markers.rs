@@ -2,13 +2,17 @@
 
 use base::{RoomId, Uid, limits};
 use runtime::StoreError;
-use runtime::sqlite::Sqlite;
+use runtime::sql::Pools;
 use serde_json::json;
+use sqlx::Sqlite;
 
 use super::super::{Found, StandingRow, marked};
 use crate::domain::{Mark, Marked, Standing, kind};
 
-pub(super) async fn mark(database: &Sqlite, marks: &[Mark]) -> Result<Vec<Marked>, StoreError> {
+pub(super) async fn mark(
+    database: &Pools<Sqlite>,
+    marks: &[Mark],
+) -> Result<Vec<Marked>, StoreError> {
     let asked = json!(
         marks
             .iter()
@@ -53,7 +57,7 @@ pub(super) async fn mark(database: &Sqlite, marks: &[Mark]) -> Result<Vec<Marked
 }
 
 pub(super) async fn standings(
-    database: &Sqlite,
+    database: &Pools<Sqlite>,
     uid: Uid,
     rooms: &[RoomId],
 ) -> Result<Vec<Standing>, StoreError> {
