@@ -92,7 +92,7 @@ impl Ports {
         messages: Replicas,
         lifecycle: &Lifecycle,
     ) -> base::Result<Self> {
-        let store = store::PostgresStore::connect(postgres, lifecycle)?;
+        let store = store::PostgresStore::connect(postgres, "rooms", lifecycle)?;
         Ok(Self::new(Arc::new(store), cache, messages))
     }
 

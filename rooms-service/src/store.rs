@@ -8,6 +8,8 @@
 mod invitations;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -26,6 +28,8 @@ use crate::domain::{
 
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use sql::{SqlStore, Statements};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -140,43 +144,41 @@ mod rows {
 
     use base::{RoomName, Timestamp, Uid};
     use runtime::StoreError;
+    use runtime::sql::Cells;
 
     use super::{ChangeError, CreateError};
     use crate::domain::{Change, ChangeKind, Invitation, Kind, Listed, Role, Room};
 
-    /// The columns of a room, in the order of [`room`].
-    pub(super) type RoomRow = (i64, i16, Option<String>, i64, bool, i64);
-    /// The columns of a change, in the order of [`change`].
-    pub(super) type ChangeRow = (i64, i16, i64, i64, i16);
-
-    pub(super) fn room(row: RoomRow) -> Result<Room, StoreError> {
-        let (id, kind, name, creator, is_private, created_at) = row;
+    /// Reads id, kind, name, creator, whether it is private, and creation.
+    pub(super) fn room(row: &impl Cells) -> Result<Room, StoreError> {
+        let (id, creator): (i64, i64) = (row.cell(0)?, row.cell(3)?);
+        let name: Option<String> = row.cell(2)?;
         Ok(Room {
             id: id.try_into().map_err(odd)?,
-            kind: Kind::from_number(kind).ok_or_else(|| odd("a room's kind"))?,
+            kind: Kind::from_number(row.cell(1)?).ok_or_else(|| odd("a room's kind"))?,
             name: name
                 .map(|name| RoomName::parse("name", &name).map_err(odd))
                 .transpose()?,
             creator: creator.try_into().map_err(odd)?,
-            is_private,
-            created_at: Timestamp::from_micros(created_at),
+            is_private: row.cell(4)?,
+            created_at: Timestamp::from_micros(row.cell(5)?),
         })
     }
 
-    /// The columns of a room and of its member's role, in the order of [`mine`].
-    pub(super) type MineRow = (i64, i16, Option<String>, i64, bool, i64, i16);
-
-    pub(super) fn mine(row: MineRow) -> Result<(Room, Role), StoreError> {
-        let (id, kind, name, creator, is_private, created_at, role) = row;
-        let room = room((id, kind, name, creator, is_private, created_at))?;
-        Ok((room, self::role(role)?))
+    /// Reads a [`room`] and its member's role.
+    pub(super) fn mine(row: &impl Cells) -> Result<(Room, Role), StoreError> {
+        Ok((room(row)?, role(row.cell(6)?)?))
     }
 
-    pub(super) fn member((uid, role): (i64, i16)) -> Result<(Uid, Role), StoreError> {
-        Ok((uid.try_into().map_err(odd)?, self::role(role)?))
+    /// Reads UID and role.
+    pub(super) fn member(row: &impl Cells) -> Result<(Uid, Role), StoreError> {
+        let uid: i64 = row.cell(0)?;
+        Ok((uid.try_into().map_err(odd)?, role(row.cell(1)?)?))
     }
 
-    pub(super) fn listed((id, name, members): (i64, String, i64)) -> Result<Listed, StoreError> {
+    /// Reads id, name and the number of members.
+    pub(super) fn listed(row: &impl Cells) -> Result<Listed, StoreError> {
+        let (id, name, members): (i64, String, i64) = (row.cell(0)?, row.cell(1)?, row.cell(2)?);
         Ok(Listed {
             id: id.try_into().map_err(odd)?,
             name: RoomName::parse("name", &name).map_err(odd)?,
@@ -192,16 +194,13 @@ mod rows {
          JOIN rooms ON rooms.room_id = invitations.room_id
          WHERE invitations.code_hash = $1";
 
-    /// The columns of [`INVITATION`].
-    pub(super) type InvitationRow = (i64, i16, Option<String>, i64, bool, i64, i64, Option<i64>);
-
-    pub(super) fn invitation(row: InvitationRow) -> Result<Invitation, StoreError> {
-        let (id, kind, name, creator, is_private, created_at, expires_at, uses_left) = row;
-        let uses_left = uses_left.map(u32::try_from).transpose();
+    /// Reads the columns of [`INVITATION`].
+    pub(super) fn invitation(row: &impl Cells) -> Result<Invitation, StoreError> {
+        let uses_left: Option<i64> = row.cell(7)?;
         Ok(Invitation {
-            room: room((id, kind, name, creator, is_private, created_at))?,
-            expires_at: Timestamp::from_micros(expires_at),
-            uses_left: uses_left.map_err(odd)?,
+            room: room(row)?,
+            expires_at: Timestamp::from_micros(row.cell(6)?),
+            uses_left: uses_left.map(u32::try_from).transpose().map_err(odd)?,
         })
     }
 
@@ -210,16 +209,19 @@ mod rows {
         format!("{prefix}\u{10FFFF}")
     }
 
-    pub(super) fn change((no, kind, uid, by, role): ChangeRow) -> Result<Change, StoreError> {
+    /// Reads number, kind, UID, actor and role.
+    pub(super) fn change(row: &impl Cells) -> Result<Change, StoreError> {
+        let (no, uid, by): (i64, i64, i64) = (row.cell(0)?, row.cell(2)?, row.cell(3)?);
+        let number = row.cell(4)?;
         Ok(Change {
             no: no.try_into().map_err(odd)?,
-            kind: ChangeKind::from_number(kind).ok_or_else(|| odd("a change's kind"))?,
+            kind: ChangeKind::from_number(row.cell(1)?).ok_or_else(|| odd("a change's kind"))?,
             uid: uid.try_into().map_err(odd)?,
             by: by.try_into().map_err(odd)?,
-            role: if role == 0 {
+            role: if number == 0 {
                 None
             } else {
-                Some(self::role(role)?)
+                Some(role(number)?)
             },
         })
     }

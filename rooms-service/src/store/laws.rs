@@ -349,29 +349,29 @@ async fn the_directory_counts_members(store: Shared) {
     assert_eq!(count().await, 1);
 }
 
-macro_rules! laws {
-    ($($law:ident),* $(,)?) => {
-        mod on_sqlite {
-            $(#[tokio::test] async fn $law() {
-                let folder = tempfile::tempdir().unwrap();
-                let path = folder.path().join("rooms.db");
-                let store = crate::store::SqliteStore::open(&path).await.unwrap();
-                super::$law(std::sync::Arc::new(store)).await;
-            })*
-        }
-        #[cfg(feature = "servers")]
-        mod on_postgres {
-            $(#[tokio::test] async fn $law() {
-                let lifecycle = runtime::Lifecycle::new();
-                let store = super::server::fresh(&lifecycle).await;
-                super::$law(std::sync::Arc::new(store)).await;
-                lifecycle.stop(std::time::Duration::from_secs(5)).await;
-            })*
-        }
-    };
+/// Runs laws on a file that no other test has.
+#[cfg(feature = "sqlite")]
+async fn on_sqlite(law: impl AsyncFnOnce(Arc<super::SqliteStore>)) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = super::SqliteStore::open(&folder.path().join("rooms.db")).await;
+    law(Arc::new(store.unwrap())).await;
 }
 
-laws![
+/// Runs laws in a schema that no other test has.
+#[cfg(feature = "servers")]
+async fn on_postgres(law: impl AsyncFnOnce(Arc<super::PostgresStore>)) {
+    let connect = super::PostgresStore::connect;
+    runtime::testing::on_postgres("rooms", 8, connect, async |store| {
+        law(Arc::new(store)).await;
+    })
+    .await;
+}
+
+base::laws! {
+    #[cfg(feature = "sqlite")]
+    on_sqlite,
+    #[cfg(feature = "servers")]
+    on_postgres;
     a_room_is_read_as_it_was_made,
     the_creator_is_the_owner_by_change_one,
     room_ids_count_up_and_a_refused_name_uses_none,
@@ -402,18 +402,4 @@ laws![
     of_two_who_want_the_last_use_one_gets_it,
     only_the_owner_makes_invitations_and_withdraws_them,
     a_room_has_so_many_invitations_at_once,
-];
-
-#[cfg(feature = "servers")]
-mod server {
-    use runtime::{Lifecycle, testing};
-
-    use crate::store::PostgresStore;
-
-    pub(super) async fn fresh(lifecycle: &Lifecycle) -> PostgresStore {
-        let store =
-            PostgresStore::connect_as(testing::schema("rooms"), &testing::postgres(8), lifecycle);
-        testing::ready(lifecycle).await;
-        store.unwrap()
-    }
 }
