@@ -5,6 +5,8 @@
 
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -19,6 +21,8 @@ use crate::domain::{Credentials, Hash, Login, NewAccount, Profile, Untold};
 
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use sql::{SqlStore, Statements};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -98,12 +102,9 @@ pub enum RenameError {
 mod rows {
     use base::{SessionId, Timestamp, Uid};
     use runtime::StoreError;
+    use runtime::sql::Cells;
 
     use crate::domain::{Credentials, Hash, Login, Profile, Untold};
-
-    pub(super) type CredentialsRow = (i64, i64, String, i16);
-    pub(super) type ProfileRow = (i64, String, String, i64);
-    pub(super) type UntoldRow = (i64, i64, i64);
 
     /// Served by `accounts_by_username`.
     pub(super) const PROFILE_NAMED: &str = "SELECT uid, username, email, created_at
@@ -139,34 +140,35 @@ mod rows {
             .map_err(|_| StoreError::Broken("a password version is negative".into()))
     }
 
-    pub(super) fn untold(row: UntoldRow) -> Result<Untold, StoreError> {
-        let (id, password_version, kept) = row;
+    /// Reads UID, version of the password and the session that is kept.
+    pub(super) fn untold(row: &impl Cells) -> Result<Untold, StoreError> {
+        let kept: i64 = row.cell(2)?;
         Ok(Untold {
-            uid: uid(id)?,
-            version: version(password_version)?,
+            uid: uid(row.cell(0)?)?,
+            version: version(row.cell(1)?)?,
             kept: u64::try_from(kept).ok().and_then(SessionId::new),
         })
     }
 
-    pub(super) fn credentials(row: CredentialsRow) -> Result<Credentials, StoreError> {
-        let (id, password_version, phc, hash_version) = row;
+    /// Reads UID, version of the password, hash and version of the hash.
+    pub(super) fn credentials(row: &impl Cells) -> Result<Credentials, StoreError> {
         Ok(Credentials {
-            uid: uid(id)?,
-            password_version: version(password_version)?,
+            uid: uid(row.cell(0)?)?,
+            password_version: version(row.cell(1)?)?,
             hash: Hash {
-                phc,
-                version: hash_version,
+                phc: row.cell(2)?,
+                version: row.cell(3)?,
             },
         })
     }
 
-    pub(super) fn profile(row: ProfileRow) -> Result<Profile, StoreError> {
-        let (id, username, email, created_at) = row;
+    /// Reads UID, name, address and creation.
+    pub(super) fn profile(row: &impl Cells) -> Result<Profile, StoreError> {
         Ok(Profile {
-            uid: uid(id)?,
-            username,
-            email,
-            created_at: Timestamp::from_micros(created_at),
+            uid: uid(row.cell(0)?)?,
+            username: row.cell(1)?,
+            email: row.cell(2)?,
+            created_at: Timestamp::from_micros(row.cell(3)?),
         })
     }
 

@@ -239,29 +239,29 @@ async fn who_is_not_there_gets_no_name(store: Shared) {
     assert!(matches!(refused, Err(RenameError::NoAccount)));
 }
 
-macro_rules! laws {
-    ($($law:ident),* $(,)?) => {
-        #[cfg(feature = "sqlite")]
-        mod on_sqlite {
-            $(#[tokio::test] async fn $law() {
-                let data = tempfile::tempdir().unwrap();
-                let store = crate::store::SqliteStore::open(&data.path().join("users.db")).await.unwrap();
-                super::$law(std::sync::Arc::new(store)).await;
-            })*
-        }
-        #[cfg(feature = "servers")]
-        mod on_postgres {
-            $(#[tokio::test] async fn $law() {
-                let lifecycle = runtime::Lifecycle::new();
-                let store = super::server::fresh(&lifecycle).await;
-                super::$law(std::sync::Arc::new(store)).await;
-                lifecycle.stop(std::time::Duration::from_secs(5)).await;
-            })*
-        }
-    };
+/// Runs laws on a file that no other test has.
+#[cfg(feature = "sqlite")]
+async fn on_sqlite(law: impl AsyncFnOnce(Arc<super::SqliteStore>)) {
+    let data = tempfile::tempdir().unwrap();
+    let store = super::SqliteStore::open(&data.path().join("users.db")).await;
+    law(Arc::new(store.unwrap())).await;
 }
 
-laws![
+/// Runs laws in a schema that no other test has.
+#[cfg(feature = "servers")]
+async fn on_postgres(law: impl AsyncFnOnce(Arc<super::PostgresStore>)) {
+    let connect = super::PostgresStore::connect;
+    runtime::testing::on_postgres("users", 4, connect, async |store| {
+        law(Arc::new(store)).await;
+    })
+    .await;
+}
+
+base::laws! {
+    #[cfg(feature = "sqlite")]
+    on_sqlite,
+    #[cfg(feature = "servers")]
+    on_postgres;
     an_account_is_read_as_it_was_made,
     those_who_are_there_are_found_together_and_by_name,
     uids_count_up_and_a_refusal_uses_none,
@@ -277,18 +277,4 @@ laws![
     ones_own_name_may_change_its_case,
     a_taken_name_is_refused_and_nothing_changes,
     who_is_not_there_gets_no_name,
-];
-
-#[cfg(feature = "servers")]
-mod server {
-    use runtime::{Lifecycle, testing};
-
-    use crate::store::PostgresStore;
-
-    pub(super) async fn fresh(lifecycle: &Lifecycle) -> PostgresStore {
-        let store =
-            PostgresStore::connect(&testing::postgres(4), testing::schema("users"), lifecycle);
-        testing::ready(lifecycle).await;
-        store.unwrap()
-    }
 }
