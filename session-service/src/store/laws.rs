@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base::{SessionId, Timestamp, Uid};
 
-use super::{OpenError, RenewError, SAME_ANSWER, Store, USE_PRECISION};
+use super::{OpenError, RenewError, SAME_ANSWER, SqlStore, Statements, Store, USE_PRECISION};
 use crate::domain::{Client, NewSession, Renewal, SecretHash};
 
 type Shared = Arc<dyn Store>;
@@ -16,6 +16,15 @@ type Shared = Arc<dyn Store>;
 pub(super) trait Rows: Store + 'static {
     /// Sessions, with those that ended.
     async fn sessions(&self) -> i64;
+}
+
+#[async_trait]
+impl<D: Statements> Rows for SqlStore<D> {
+    async fn sessions(&self) -> i64 {
+        let mut reader = self.pools.reader().await.unwrap();
+        let count = D::query("SELECT COUNT(*) FROM sessions");
+        count.value(&mut reader).await.unwrap()
+    }
 }
 
 const ANN: Uid = Uid::new(1).unwrap();

@@ -247,18 +247,6 @@ impl<D: Statements> Store for SqlStore<D> {
     }
 }
 
-#[cfg(test)]
-#[async_trait]
-impl<D: Statements> crate::store::laws::Rows for SqlStore<D> {
-    async fn sessions(&self) -> i64 {
-        let count = D::query("SELECT COUNT(*) FROM sessions");
-        count
-            .value(&mut *self.pools.reader().await.unwrap())
-            .await
-            .unwrap()
-    }
-}
-
 /// Locks a user, and says what his newest password is; it may be `version`.
 pub(super) async fn lock_user<D: Dialect>(
     tx: &mut D::Connection,
