@@ -76,29 +76,27 @@ async fn a_record_of_half_a_mebibyte_passes(bus: Arc<dyn Bus>) {
     assert_eq!(next(&mut tail).await, large);
 }
 
-macro_rules! laws {
-    ($adapter:ident, $make:expr, [$($law:ident),* $(,)?]) => {
-        mod $adapter {
-            $(#[tokio::test] async fn $law() { super::$law($make.await).await })*
-        }
-    };
-    ($adapter:ident, $make:expr) => {
-        laws!($adapter, $make, [
-            every_tail_gets_what_is_published_after_it_opened,
-            records_of_one_key_keep_their_order,
-            what_is_published_together_arrives_in_order,
-            what_is_not_wanted_does_not_arrive,
-            a_record_of_half_a_mebibyte_passes,
-        ]);
-    };
+/// Runs laws on a bus in this process.
+async fn memory(law: impl AsyncFnOnce(Arc<dyn Bus>)) {
+    law(crate::memory::MemoryBus::new()).await;
 }
 
-laws!(memory, async {
-    crate::memory::MemoryBus::new() as std::sync::Arc<dyn crate::Bus>
-});
-
+/// Runs laws on a topic of its own.
 #[cfg(feature = "servers")]
-laws!(kafka, super::on_kafka());
+async fn kafka(law: impl AsyncFnOnce(Arc<dyn Bus>)) {
+    law(on_kafka().await).await;
+}
+
+base::laws! {
+    memory,
+    #[cfg(feature = "servers")]
+    kafka;
+    every_tail_gets_what_is_published_after_it_opened,
+    records_of_one_key_keep_their_order,
+    what_is_published_together_arrives_in_order,
+    what_is_not_wanted_does_not_arrive,
+    a_record_of_half_a_mebibyte_passes,
+}
 
 /// A bus on a topic of its own, at the broker named by `PARLEY_TEST_KAFKA`.
 #[cfg(feature = "servers")]

@@ -8,31 +8,6 @@ use runtime::Lifecycle;
 
 use crate::{Cache, Lease, Lookup, cached, changing, holding};
 
-/// Makes a test of each law for the cache that `$open` gives.
-macro_rules! laws {
-    ($open:expr) => {
-        $crate::laws::laws!($open =>
-            what_is_filled_is_found,
-            only_the_first_who_misses_may_fill,
-            a_changed_value_is_gone,
-            what_is_held_is_neither_served_nor_stored,
-            a_release_leaves_anothers_hold,
-            a_reader_from_before_a_change_cannot_write_the_old_value_back,
-            a_lease_fills_once,
-            keys_do_not_mix,
-            reading_through_loads_once,
-            absence_is_not_kept,
-            a_change_comes_to_its_end_though_its_caller_gave_up,
-            no_reader_sees_an_old_value_after_a_change_however_they_race,
-        );
-    };
-    ($open:expr => $($law:ident),* $(,)?) => {
-        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $law() { $crate::laws::$law($open().await).await })*
-    };
-}
-pub(crate) use laws;
-
 fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
 }
@@ -56,7 +31,7 @@ pub(crate) async fn change(cache: &impl Cache, key: &str) {
     cache.release(hold).await;
 }
 
-pub(crate) async fn what_is_filled_is_found(cache: impl Cache) {
+async fn what_is_filled_is_found(cache: impl Cache) {
     let lease = miss(&cache, "k").await;
     cache.fill(lease, bytes("v")).await;
     assert_eq!(hit(&cache, "k").await, "v");
@@ -65,7 +40,7 @@ pub(crate) async fn what_is_filled_is_found(cache: impl Cache) {
     assert_eq!(hit(&cache, "empty").await, "");
 }
 
-pub(crate) async fn only_the_first_who_misses_may_fill(cache: impl Cache) {
+async fn only_the_first_who_misses_may_fill(cache: impl Cache) {
     let first = miss(&cache, "k").await;
     let second = miss(&cache, "k").await;
     cache.fill(second, bytes("second")).await;
@@ -75,7 +50,7 @@ pub(crate) async fn only_the_first_who_misses_may_fill(cache: impl Cache) {
     assert_eq!(hit(&cache, "k").await, "first");
 }
 
-pub(crate) async fn a_changed_value_is_gone(cache: impl Cache) {
+async fn a_changed_value_is_gone(cache: impl Cache) {
     let lease = miss(&cache, "k").await;
     cache.fill(lease, bytes("v")).await;
     change(&cache, "k").await;
@@ -84,7 +59,7 @@ pub(crate) async fn a_changed_value_is_gone(cache: impl Cache) {
     assert_eq!(hit(&cache, "k").await, "w");
 }
 
-pub(crate) async fn what_is_held_is_neither_served_nor_stored(cache: impl Cache) {
+async fn what_is_held_is_neither_served_nor_stored(cache: impl Cache) {
     let lease = miss(&cache, "k").await;
     cache.fill(lease, bytes("old")).await;
     let hold = cache.hold("k").await;
@@ -97,7 +72,7 @@ pub(crate) async fn what_is_held_is_neither_served_nor_stored(cache: impl Cache)
     assert_eq!(hit(&cache, "k").await, "new");
 }
 
-pub(crate) async fn a_release_leaves_anothers_hold(cache: impl Cache) {
+async fn a_release_leaves_anothers_hold(cache: impl Cache) {
     let (first, second) = (cache.hold("k").await, cache.hold("k").await);
     let third = cache.hold("k").await;
     for hold in [second, third, first] {
@@ -111,9 +86,7 @@ pub(crate) async fn a_release_leaves_anothers_hold(cache: impl Cache) {
     assert_eq!(hit(&cache, "k").await, "new");
 }
 
-pub(crate) async fn a_reader_from_before_a_change_cannot_write_the_old_value_back(
-    cache: impl Cache,
-) {
+async fn a_reader_from_before_a_change_cannot_write_the_old_value_back(cache: impl Cache) {
     let before = miss(&cache, "k").await;
     change(&cache, "k").await;
     cache.fill(before, bytes("old")).await;
@@ -129,7 +102,7 @@ pub(crate) async fn a_reader_from_before_a_change_cannot_write_the_old_value_bac
     assert_eq!(hit(&cache, "l").await, "new");
 }
 
-pub(crate) async fn a_lease_fills_once(cache: impl Cache) {
+async fn a_lease_fills_once(cache: impl Cache) {
     let lease = miss(&cache, "k").await;
     let again = Lease(lease.0.as_ref().map(|standing| crate::Standing {
         key: standing.key.clone(),
@@ -140,7 +113,7 @@ pub(crate) async fn a_lease_fills_once(cache: impl Cache) {
     assert_eq!(hit(&cache, "k").await, "v");
 }
 
-pub(crate) async fn keys_do_not_mix(cache: impl Cache) {
+async fn keys_do_not_mix(cache: impl Cache) {
     let (a, b) = (miss(&cache, "a").await, miss(&cache, "b").await);
     change(&cache, "b").await;
     cache.fill(a, bytes("a")).await;
@@ -149,7 +122,7 @@ pub(crate) async fn keys_do_not_mix(cache: impl Cache) {
     miss(&cache, "b").await;
 }
 
-pub(crate) async fn reading_through_loads_once(cache: impl Cache) {
+async fn reading_through_loads_once(cache: impl Cache) {
     let load = async { Ok::<_, ()>(Some((1_u64, "ann".to_owned()))) };
     let first = cached(&cache, "k", load).await;
     let never = async { Err(()) };
@@ -158,15 +131,13 @@ pub(crate) async fn reading_through_loads_once(cache: impl Cache) {
     assert_eq!(second, first);
 }
 
-pub(crate) async fn absence_is_not_kept(cache: impl Cache) {
+async fn absence_is_not_kept(cache: impl Cache) {
     let absent = cached::<u64, ()>(&cache, "k", async { Ok(None) }).await;
     let present = cached::<u64, ()>(&cache, "k", async { Ok(Some(7)) }).await;
     assert_eq!((absent, present), (Ok(None), Ok(Some(7))));
 }
 
-pub(crate) async fn a_change_comes_to_its_end_though_its_caller_gave_up(
-    cache: impl Cache + 'static,
-) {
+async fn a_change_comes_to_its_end_though_its_caller_gave_up(cache: impl Cache + 'static) {
     let cache: Arc<dyn Cache> = Arc::new(cache);
     let lifecycle = Lifecycle::new();
     let _ = cached::<u64, ()>(&*cache, "k", async { Ok(Some(1)) }).await;
@@ -191,9 +162,7 @@ pub(crate) async fn a_change_comes_to_its_end_though_its_caller_gave_up(
 /// The database here is one number that only grows. Each reader notes it, reads
 /// through the cache, and must not get less than what it had noted: all that was
 /// changed and told before it began.
-pub(crate) async fn no_reader_sees_an_old_value_after_a_change_however_they_race(
-    cache: impl Cache + 'static,
-) {
+async fn no_reader_sees_an_old_value_after_a_change_however_they_race(cache: impl Cache + 'static) {
     let cache = Arc::new(cache);
     let stored = Arc::new(AtomicU64::new(0));
     let told = Arc::new(AtomicU64::new(0));
@@ -223,4 +192,33 @@ pub(crate) async fn no_reader_sees_an_old_value_after_a_change_however_they_race
     while let Some(task) = tasks.join_next().await {
         task.unwrap();
     }
+}
+
+/// Runs laws on a cache in this process.
+async fn memory(law: impl AsyncFnOnce(crate::Memory)) {
+    law(crate::Memory::new()).await;
+}
+
+/// Runs laws on keys that no other test has.
+#[cfg(feature = "servers")]
+async fn redis(law: impl AsyncFnOnce(crate::redis::laws::Own)) {
+    law(crate::redis::laws::open().await).await;
+}
+
+base::laws! {
+    memory,
+    #[cfg(feature = "servers")]
+    redis;
+    what_is_filled_is_found,
+    only_the_first_who_misses_may_fill,
+    a_changed_value_is_gone,
+    what_is_held_is_neither_served_nor_stored,
+    a_release_leaves_anothers_hold,
+    a_reader_from_before_a_change_cannot_write_the_old_value_back,
+    a_lease_fills_once,
+    keys_do_not_mix,
+    reading_through_loads_once,
+    absence_is_not_kept,
+    a_change_comes_to_its_end_though_its_caller_gave_up,
+    no_reader_sees_an_old_value_after_a_change_however_they_race,
 }

@@ -166,8 +166,6 @@ fn holders(entry: &Entry) -> usize {
 mod tests {
     use super::*;
 
-    crate::laws::laws!(|| std::future::ready(Memory::new()));
-
     #[tokio::test(start_paused = true)]
     async fn a_fill_that_took_too_long_is_refused() {
         let cache = Memory::new();

@@ -389,4 +389,4 @@ fn millis(span: Duration) -> u64 {
 #[cfg(test)]
 #[cfg(feature = "servers")]
 #[path = "redis_laws.rs"]
-mod laws;
+pub(crate) mod laws;

@@ -1,4 +1,4 @@
-//! The laws on the real server that `PARLEY_TEST_REDIS` names, as
+//! A cache on the real server that `PARLEY_TEST_REDIS` names, as
 //! `redis://:password@host:port`, and what holds of Redis alone.
 
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use super::*;
 use crate::laws::change;
 
 /// A cache whose keys nobody else has, connected.
-struct Own {
+pub(crate) struct Own {
     redis: Redis,
     prefix: String,
     lifecycle: Lifecycle,
@@ -68,7 +68,7 @@ async fn open_on(server: &config::Redis) -> Own {
     own
 }
 
-async fn open() -> Own {
+pub(crate) async fn open() -> Own {
     open_on(&server()).await
 }
 
@@ -87,8 +87,6 @@ impl Own {
         self.until(Option::is_none).await;
     }
 }
-
-crate::laws::laws!(open);
 
 /// A way to the server that can be cut.
 struct Cable {

@@ -165,21 +165,22 @@ async fn without_the_token_no_call_is_believed(pair: Pair) {
     assert_eq!(error.code(), Code::Unauthenticated);
 }
 
-macro_rules! laws {
-    ($($law:ident),* $(,)?) => {
-        mod over_http2 {
-            $(#[tokio::test] async fn $law() { super::$law(super::remote().await).await })*
-        }
-        mod in_this_process {
-            $(#[tokio::test] async fn $law() { super::$law(super::in_process()).await })*
-        }
-    };
+/// Runs laws on a connection over the network.
+async fn over_http2(law: impl AsyncFnOnce(Pair)) {
+    law(remote().await).await;
 }
 
-laws![
+/// Runs laws on calls that stay in this process.
+async fn in_this_process(law: impl AsyncFnOnce(Pair)) {
+    law(in_process()).await;
+}
+
+base::laws! {
+    over_http2,
+    in_this_process;
     who_acts_and_the_request_id_and_the_deadline_arrive,
     a_refusal_arrives_with_its_code,
     a_panic_is_internal_and_the_service_lives_on,
     a_handler_that_hangs_is_cut_off_at_the_deadline,
     without_the_token_no_call_is_believed,
-];
+}

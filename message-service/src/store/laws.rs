@@ -473,69 +473,53 @@ async fn a_call_given_up_at_any_moment_leaves_nothing_to_the_next(store: Arc<dyn
     }
 }
 
-macro_rules! laws {
-    ($adapter:ident, $make:expr, [$($law:ident),* $(,)?]) => {
-        mod $adapter {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $law() {
-                let (store, _keep) = $make.await;
-                super::$law(store).await;
-            })*
-        }
-    };
-    ($adapter:ident, $make:expr) => {
-        laws!($adapter, $make, [
-            the_creators_join_is_the_first_event,
-            events_are_numbered_without_gaps_whatever_the_batches,
-            a_repeat_gets_the_first_answer_and_writes_nothing,
-            a_repeat_within_one_batch_leaves_no_hole,
-            a_nonce_is_per_user_and_room,
-            only_members_write_and_a_refusal_leaves_no_nonce,
-            changes_are_applied_in_order_and_once,
-            an_unknown_room_is_refused,
-            outsiders_read_nothing,
-            time_never_goes_back_within_a_room,
-            nothing_is_written_when_it_is_too_late,
-            a_page_of_history_lies_where_it_was_asked_for,
-            a_new_life_is_one_of_every_log_and_of_those_to_come,
-            texts_come_back_as_they_went_in,
-            what_is_published_is_noted_without_gaps,
-            concurrent_batches_give_one_gapless_log,
-            nobody_writes_after_his_leave_however_they_race,
-            a_call_given_up_at_any_moment_leaves_nothing_to_the_next,
-            a_marker_never_moves_back,
-            beyond_the_newest_event_nobody_has_read,
-            only_members_have_a_marker,
-            a_marker_begins_at_the_join_also_at_a_second_one,
-            marks_of_several_are_moved_together,
-            of_many_marks_at_once_the_furthest_stays,
-            what_is_unread_are_messages_of_others_after_the_marker,
-            what_is_unread_is_counted_among_the_newest_events,
-        ]);
-    };
-}
-
+/// Runs laws on a file that no other test has.
 #[cfg(feature = "sqlite")]
-laws!(sqlite, super::on_sqlite());
-
-#[cfg(feature = "sqlite")]
-async fn on_sqlite() -> (Arc<dyn Store>, tempfile::TempDir) {
+async fn on_sqlite(law: impl AsyncFnOnce(Arc<dyn Store>)) {
     let folder = tempfile::tempdir().unwrap();
-    let store = super::sqlite::SqliteStore::open(&folder.path().join("message.db"))
-        .await
-        .unwrap();
-    (Arc::new(store), folder)
+    let store = super::sqlite::SqliteStore::open(&folder.path().join("message.db")).await;
+    law(Arc::new(store.unwrap())).await;
 }
 
+/// Runs laws in a schema that no other test has.
 #[cfg(feature = "servers")]
-laws!(postgres, super::on_postgres());
+async fn on_postgres(law: impl AsyncFnOnce(Arc<dyn Store>)) {
+    let connect = super::postgres::PostgresStore::connect;
+    runtime::testing::on_postgres("message", 4, connect, async |store| {
+        law(Arc::new(store)).await;
+    })
+    .await;
+}
 
-#[cfg(feature = "servers")]
-async fn on_postgres() -> (Arc<dyn Store>, runtime::Lifecycle) {
-    use runtime::testing;
-    let lifecycle = runtime::Lifecycle::new();
-    let (postgres, schema) = (testing::postgres(4), testing::schema("message"));
-    let store = super::postgres::PostgresStore::connect(&postgres, schema, &lifecycle).unwrap();
-    testing::ready(&lifecycle).await;
-    (Arc::new(store), lifecycle)
+base::laws! {
+    #[cfg(feature = "sqlite")]
+    on_sqlite,
+    #[cfg(feature = "servers")]
+    on_postgres;
+    the_creators_join_is_the_first_event,
+    events_are_numbered_without_gaps_whatever_the_batches,
+    a_repeat_gets_the_first_answer_and_writes_nothing,
+    a_repeat_within_one_batch_leaves_no_hole,
+    a_nonce_is_per_user_and_room,
+    only_members_write_and_a_refusal_leaves_no_nonce,
+    changes_are_applied_in_order_and_once,
+    an_unknown_room_is_refused,
+    outsiders_read_nothing,
+    time_never_goes_back_within_a_room,
+    nothing_is_written_when_it_is_too_late,
+    a_page_of_history_lies_where_it_was_asked_for,
+    a_new_life_is_one_of_every_log_and_of_those_to_come,
+    texts_come_back_as_they_went_in,
+    what_is_published_is_noted_without_gaps,
+    concurrent_batches_give_one_gapless_log,
+    nobody_writes_after_his_leave_however_they_race,
+    a_call_given_up_at_any_moment_leaves_nothing_to_the_next,
+    a_marker_never_moves_back,
+    beyond_the_newest_event_nobody_has_read,
+    only_members_have_a_marker,
+    a_marker_begins_at_the_join_also_at_a_second_one,
+    marks_of_several_are_moved_together,
+    of_many_marks_at_once_the_furthest_stays,
+    what_is_unread_are_messages_of_others_after_the_marker,
+    what_is_unread_is_counted_among_the_newest_events,
 }
