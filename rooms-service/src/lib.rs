@@ -112,15 +112,12 @@ impl Ports {
 }
 
 /// The service, ready to be served or embedded; its relay runs from here on.
-///
-/// # Errors
-/// None: that it can fail is what it has in common with other services.
-pub fn build(config: &Config, ports: Ports, lifecycle: &Lifecycle) -> base::Result<Routes> {
+pub fn build(config: &Config, ports: Ports, lifecycle: &Lifecycle) -> Routes {
     let service = Service::new(ports, lifecycle.clone());
     let relay = relay::run(service.clone(), config.relay.clone(), OsEntropy);
     let stopping = lifecycle.stopping().clone();
     lifecycle.spawn("rooms-relay", async move {
         stopping.run_until_cancelled(relay).await;
     });
-    Ok(Routes::new(RoomsServer::new(Grpc(service))))
+    Routes::new(RoomsServer::new(Grpc(service)))
 }

@@ -8,7 +8,7 @@ use runtime::Lifecycle;
 fn main() -> ExitCode {
     runtime::service(|config: Config, lifecycle: Lifecycle| async move {
         let ports = Ports::connect(&config, &lifecycle)?;
-        let routes = rooms_service::build(&config, ports, &lifecycle)?;
+        let routes = rooms_service::build(&config, ports, &lifecycle);
         let process = &config.process;
         let token = process.service_token()?;
         runtime::serve(config.listen, routes, token, &process.tls, &lifecycle).await

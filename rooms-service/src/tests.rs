@@ -38,7 +38,7 @@ async fn world() -> World {
     let quick = ("PARLEY_ROOMS__RELAY__PERIOD".into(), "10ms".into());
     let config = load::<Config>(None, &Environment::from([quick])).unwrap();
     let lifecycle = Lifecycle::new();
-    let routes = crate::build(&config.config, ports, &lifecycle).unwrap();
+    let routes = crate::build(&config.config, ports, &lifecycle);
     let token = Secret::new("the token of this test");
     let channel = Channel::in_process(routes, &token, &lifecycle).unwrap();
     World {

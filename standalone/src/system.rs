@@ -190,7 +190,7 @@ impl Parts<'_> {
             let path = self.options.data.join("rooms.db");
             rooms_service::Ports::embedded(&path, cache, messages).await?
         };
-        let routes = rooms_service::build(&self.config()?, ports, self.lifecycle)?;
+        let routes = rooms_service::build(&self.config()?, ports, self.lifecycle);
         Channel::in_process(routes, &self.token, self.lifecycle)
     }
 
