@@ -9,6 +9,8 @@ pub mod sqlite;
 mod known;
 #[cfg(test)]
 mod laws;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod rows;
 
 use std::time::Duration;
 

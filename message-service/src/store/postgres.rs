@@ -31,6 +31,7 @@ use rows::{EventRow, events, small};
 use write::{write, write_where_known};
 
 use super::known::{Known, ascending};
+use super::rows as shared;
 use super::{Behind, Needs, Published, Store, check_time, halves, id};
 use crate::domain::{
     End, Entry, Event, HistoryFrom, Mark, Marked, Outcome, Page, Position, ReadError, Standing,
@@ -174,16 +175,7 @@ impl Store for PostgresStore {
         .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
-            .map(|(room, published, head, epoch)| {
-                Ok(Behind {
-                    room: id(room, "heads.room_id")?,
-                    published: Seq(published.cast_unsigned()),
-                    head: Seq(head.cast_unsigned()),
-                    epoch: Epoch(epoch.cast_unsigned()),
-                })
-            })
-            .collect()
+        rows.into_iter().map(shared::behind).collect()
     }
 
     async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<End>, StoreError> {
@@ -193,15 +185,7 @@ impl Store for PostgresStore {
                 .bind(&ids)
                 .fetch_all(&self.pool)
                 .await?;
-        rows.into_iter()
-            .map(|(room, head, epoch)| {
-                Ok(End {
-                    room: id(room, "heads.room_id")?,
-                    head: Seq(head.cast_unsigned()),
-                    epoch: Epoch(epoch.cast_unsigned()),
-                })
-            })
-            .collect()
+        rows.into_iter().map(shared::end).collect()
     }
 
     async fn position(&self, room: RoomId, uid: Uid) -> Result<Option<Position>, StoreError> {
@@ -369,9 +353,9 @@ async fn standing(
     .fetch_optional(connection)
     .await?;
     Ok(row.map(|(head, epoch, first, role)| Position {
-        head: Seq(head.cast_unsigned()),
-        epoch: Epoch(epoch.cast_unsigned()),
-        first: Seq(first.cast_unsigned()),
+        head: shared::seq(head),
+        epoch: shared::epoch(epoch),
+        first: shared::seq(first),
         role: role.map_or(0, |role| u32::from(role.cast_unsigned())),
     }))
 }
@@ -382,11 +366,7 @@ async fn may_read(
     room: RoomId,
     reader: Option<Uid>,
 ) -> Result<Position, ReadError> {
-    match standing(connection, room, reader).await? {
-        None => Err(ReadError::NoRoom),
-        Some(position) if reader.is_some() && position.role == 0 => Err(ReadError::NotMember),
-        Some(position) => Ok(position),
-    }
+    shared::may_read(standing(connection, room, reader).await?, reader)
 }
 
 /// Locks the head rows that are free. What is not locked and yet there is busy.
@@ -405,14 +385,9 @@ async fn lock(
     .fetch_all(&mut *connection)
     .await?;
     let mut heads = HashMap::with_capacity(rows.len());
-    for (room, head, applied, last_at, epoch) in rows {
-        let head = Head {
-            head: Seq(head.cast_unsigned()),
-            applied: applied.cast_unsigned(),
-            last_at: Timestamp::from_micros(last_at),
-            epoch: Epoch(epoch.cast_unsigned()),
-        };
-        heads.insert(id(room, "heads.room_id")?, head);
+    for row in rows {
+        let (room, head) = shared::head(row)?;
+        heads.insert(room, head);
     }
     let missing: Vec<i64> = rooms
         .iter()
@@ -450,9 +425,7 @@ async fn members(
     .bind(&uids)
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|(room, uid)| Ok((id(room, "members.room_id")?, id(uid, "members.uid")?)))
-        .collect()
+    rows.into_iter().map(shared::member).collect()
 }
 
 async fn nonces(
@@ -465,7 +438,7 @@ async fn nonces(
     let rooms: Vec<i64> = nonces.iter().map(|nonce| nonce.0).collect();
     let uids: Vec<i64> = nonces.iter().map(|nonce| nonce.1).collect();
     let texts: Vec<&str> = nonces.iter().map(|nonce| nonce.2.as_str()).collect();
-    let rows: Vec<(i64, i64, String, Vec<u8>, i64, i64)> = sqlx::query_as(
+    let rows: Vec<shared::NonceRow> = sqlx::query_as(
         "SELECT room_id, uid, nonce, nonce_hash, seq, at
          FROM events
          JOIN unnest($1::BIGINT[], $2::BIGINT[], $3::TEXT[]) AS asked (room_id, uid, nonce)
@@ -476,20 +449,5 @@ async fn nonces(
     .bind(&texts)
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|(room, uid, nonce, hash, seq, at)| {
-            let hash = hash
-                .try_into()
-                .map_err(|_| StoreError::Broken("events.nonce_hash".into()))?;
-            let written = Written {
-                hash,
-                seq: Seq(seq.cast_unsigned()),
-                at: Timestamp::from_micros(at),
-            };
-            Ok((
-                (id(room, "events.room_id")?, id(uid, "events.uid")?, nonce),
-                written,
-            ))
-        })
-        .collect()
+    rows.into_iter().map(shared::nonce).collect()
 }

@@ -17,6 +17,7 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::time::Instant;
 
 use super::known::{Known, ascending};
+use super::rows::{self, seq};
 use super::{Behind, Needs, Published, Store, check_time, halves, id};
 use crate::domain::{
     End, Entry, Event, HistoryFrom, Mark, Marked, Outcome, Page, Position, ReadError, Standing,
@@ -123,16 +124,7 @@ impl Store for SqliteStore {
         .bind(limit)
         .fetch_all(&self.database.readers)
         .await?;
-        rows.into_iter()
-            .map(|(room, published, head, epoch)| {
-                Ok(Behind {
-                    room: id(room, "heads.room_id")?,
-                    published: seq(published),
-                    head: seq(head),
-                    epoch: Epoch(epoch.cast_unsigned()),
-                })
-            })
-            .collect()
+        rows.into_iter().map(rows::behind).collect()
     }
 
     async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<End>, StoreError> {
@@ -144,15 +136,7 @@ impl Store for SqliteStore {
         .bind(json!(rooms).to_string())
         .fetch_all(&self.database.readers)
         .await?;
-        rows.into_iter()
-            .map(|(room, head, epoch)| {
-                Ok(End {
-                    room: id(room, "heads.room_id")?,
-                    head: seq(head),
-                    epoch: Epoch(epoch.cast_unsigned()),
-                })
-            })
-            .collect()
+        rows.into_iter().map(rows::end).collect()
     }
 
     async fn position(&self, room: RoomId, uid: Uid) -> Result<Option<Position>, StoreError> {
@@ -251,10 +235,6 @@ impl Store for SqliteStore {
     }
 }
 
-fn seq(value: i64) -> Seq {
-    Seq(value.cast_unsigned())
-}
-
 /// What history shows of a room up to an event, newest first.
 async fn shown_up_to(
     connection: &mut SqliteConnection,
@@ -336,11 +316,7 @@ async fn may_read(
     room: RoomId,
     reader: Option<Uid>,
 ) -> Result<Position, ReadError> {
-    match standing(connection, room, reader).await? {
-        None => Err(ReadError::NoRoom),
-        Some(position) if reader.is_some() && position.role == 0 => Err(ReadError::NotMember),
-        Some(position) => Ok(position),
-    }
+    rows::may_read(standing(connection, room, reader).await?, reader)
 }
 
 async fn lock(
@@ -355,17 +331,7 @@ async fn lock(
     .bind(json!(rooms).to_string())
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|(room, head, applied, last_at, epoch)| {
-            let head = Head {
-                head: seq(head),
-                applied: applied.cast_unsigned(),
-                last_at: Timestamp::from_micros(last_at),
-                epoch: Epoch(epoch.cast_unsigned()),
-            };
-            Ok((id(room, "heads.room_id")?, head))
-        })
-        .collect()
+    rows.into_iter().map(rows::head).collect()
 }
 
 async fn members(
@@ -385,9 +351,7 @@ async fn members(
     .bind(json!(authors).to_string())
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|(room, uid)| Ok((id(room, "members.room_id")?, id(uid, "members.uid")?)))
-        .collect()
+    rows.into_iter().map(rows::member).collect()
 }
 
 async fn nonces(
@@ -397,7 +361,7 @@ async fn nonces(
     if nonces.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<(i64, i64, String, Vec<u8>, i64, i64)> = sqlx::query_as(
+    let rows: Vec<rows::NonceRow> = sqlx::query_as(
         "SELECT events.room_id, events.uid, events.nonce, events.nonce_hash, events.seq, events.at
          FROM json_each(?1) AS asked
          JOIN events
@@ -408,22 +372,7 @@ async fn nonces(
     .bind(json!(nonces).to_string())
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|(room, uid, nonce, hash, at_seq, at)| {
-            let hash = hash
-                .try_into()
-                .map_err(|_| StoreError::Broken("events.nonce_hash".into()))?;
-            let written = Written {
-                hash,
-                seq: seq(at_seq),
-                at: Timestamp::from_micros(at),
-            };
-            Ok((
-                (id(room, "events.room_id")?, id(uid, "events.uid")?, nonce),
-                written,
-            ))
-        })
-        .collect()
+    rows.into_iter().map(rows::nonce).collect()
 }
 
 /// Writes a batch of posts where the heads are as they are `known`, in one statement.
