@@ -28,29 +28,30 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How often the database is asked whether it is there.
 const PROBE_PERIOD: Duration = Duration::from_secs(1);
 
+/// The longest that one statement may run: a frozen database must not freeze a service.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A service's own schema in a database.
-pub struct Schema {
+struct Schema {
     /// The schema's name: fixed words of ours, never a user's.
-    pub name: &'static str,
-    /// Its migrations.
-    pub migrator: Migrator,
-    /// The longest that one statement may run.
-    pub statement_timeout: Duration,
+    name: &'static str,
+    migrator: Migrator,
 }
 
-/// A pool on the service's schema. It returns at once: migrations run as soon as
+/// A pool on the service's schema, whose name is fixed words of ours, never a user's. It returns at once: migrations run as soon as
 /// the database can be reached, and the part `postgres` is up when they have.
 ///
 /// # Errors
 /// When the address cannot be read.
 pub fn connect(
     postgres: &Postgres,
-    schema: Schema,
+    schema: &'static str,
+    migrator: Migrator,
     lifecycle: &Lifecycle,
 ) -> Result<Pools<sqlx::Postgres>, StoreError> {
-    let timeout = schema.statement_timeout.as_millis().to_string();
-    let options = address(postgres)?.application_name(schema.name).options([
-        ("search_path", schema.name),
+    let timeout = STATEMENT_TIMEOUT.as_millis().to_string();
+    let options = address(postgres)?.application_name(schema).options([
+        ("search_path", schema),
         ("statement_timeout", &timeout),
         // A frozen holder of row locks must lose them.
         ("idle_in_transaction_session_timeout", "1000"),
@@ -74,7 +75,11 @@ pub fn connect(
         })
         .after_release(|connection, _| Box::pin(is_free(connection)))
         .connect_lazy_with(options);
-    let part = lifecycle.health().part(format!("postgres/{}", schema.name));
+    let part = lifecycle.health().part(format!("postgres/{schema}"));
+    let schema = Schema {
+        name: schema,
+        migrator,
+    };
     let work = keep(pool.clone(), schema, part);
     let stopping = lifecycle.stopping().clone();
     lifecycle.spawn("postgres", async move {

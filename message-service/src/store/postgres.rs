@@ -14,16 +14,13 @@ mod own;
 mod rows;
 mod write;
 
-use std::collections::{HashMap, HashSet};
-use std::time::Duration;
-
 use async_trait::async_trait;
 use base::{Epoch, RoomId, Seq, Timestamp, Uid};
 use runtime::config::Postgres;
-use runtime::postgres::Schema;
 use runtime::{Lifecycle, StoreError};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnection, PgPool};
+use std::collections::{HashMap, HashSet};
 use tokio::time::Instant;
 
 use own::OwnConnections;
@@ -38,9 +35,6 @@ use crate::domain::{
     kind,
 };
 use crate::sequencer::{Head, State, Written, sequence};
-
-/// The longest a statement may run: a frozen database must not freeze a writer.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Begins a transaction that reads one moment: head, membership and events agree.
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -63,12 +57,8 @@ impl PostgresStore {
         schema: &'static str,
         lifecycle: &Lifecycle,
     ) -> Result<Self, StoreError> {
-        let schema = Schema {
-            name: schema,
-            migrator: sqlx::migrate!("migrations/postgres"),
-            statement_timeout: STATEMENT_TIMEOUT,
-        };
-        let pool = runtime::postgres::connect(postgres, schema, lifecycle)?.writer;
+        let migrator = sqlx::migrate!("migrations/postgres");
+        let pool = runtime::postgres::connect(postgres, schema, migrator, lifecycle)?.writer;
         Ok(Self {
             own: OwnConnections::beside(&pool),
             pool,

@@ -1,19 +1,13 @@
 //! Sessions on PostgreSQL.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use base::Timestamp;
-use runtime::postgres::Schema;
 use runtime::sql::{Dialect as _, Pools};
 use runtime::{Lifecycle, StoreError, config};
 use sqlx::Postgres;
 
 use super::sql::{SqlStore, Statements};
 use crate::domain::NewSession;
-
-/// The longest a statement may run.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Sessions in a PostgreSQL schema.
 pub type PostgresStore = SqlStore<Postgres>;
@@ -28,12 +22,8 @@ impl SqlStore<Postgres> {
         schema: &'static str,
         lifecycle: &Lifecycle,
     ) -> Result<Self, StoreError> {
-        let schema = Schema {
-            name: schema,
-            migrator: sqlx::migrate!("migrations/postgres"),
-            statement_timeout: STATEMENT_TIMEOUT,
-        };
-        let pools = runtime::postgres::connect(postgres, schema, lifecycle)?;
+        let migrator = sqlx::migrate!("migrations/postgres");
+        let pools = runtime::postgres::connect(postgres, schema, migrator, lifecycle)?;
         Ok(Self { pools })
     }
 }

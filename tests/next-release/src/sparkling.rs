@@ -6,7 +6,6 @@
 //! is left to the relay.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Epoch, RoomId, Seq, Timestamp, Uid};
@@ -20,7 +19,6 @@ use message_service::store::{Behind, Published, Store};
 use prost::Message as _;
 use proto::message::RoomRecord;
 use runtime::config::Postgres;
-use runtime::postgres::Schema;
 use runtime::{Lifecycle, StoreError};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPool;
@@ -32,7 +30,6 @@ const SPARKLE: KindNumber = 11;
 const STAR: char = '*';
 /// How much it shines.
 const SHINE: i16 = 3;
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// This release's store, and what the next one adds.
 pub(crate) struct SparklingStore {
@@ -47,15 +44,10 @@ impl SparklingStore {
         this: &Ports,
         lifecycle: &Lifecycle,
     ) -> Result<Self, StoreError> {
-        let schema = Schema {
-            name: "message",
-            migrator: migrator(),
-            statement_timeout: STATEMENT_TIMEOUT,
-        };
         Ok(Self {
             this: Arc::clone(&this.store),
             bus: Arc::clone(&this.bus),
-            pool: runtime::postgres::connect(postgres, schema, lifecycle)?.writer,
+            pool: runtime::postgres::connect(postgres, "message", migrator(), lifecycle)?.writer,
         })
     }
 

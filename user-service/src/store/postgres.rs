@@ -1,15 +1,9 @@
 //! Accounts on PostgreSQL.
 
-use std::time::Duration;
-
-use runtime::postgres::Schema;
 use runtime::{Lifecycle, StoreError, config};
 use sqlx::Postgres;
 
 use super::sql::{SqlStore, Statements};
-
-/// The longest a statement may run.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Accounts in a PostgreSQL schema.
 pub type PostgresStore = SqlStore<Postgres>;
@@ -24,12 +18,8 @@ impl SqlStore<Postgres> {
         schema: &'static str,
         lifecycle: &Lifecycle,
     ) -> Result<Self, StoreError> {
-        let schema = Schema {
-            name: schema,
-            migrator: sqlx::migrate!("migrations/postgres"),
-            statement_timeout: STATEMENT_TIMEOUT,
-        };
-        let pools = runtime::postgres::connect(postgres, schema, lifecycle)?;
+        let migrator = sqlx::migrate!("migrations/postgres");
+        let pools = runtime::postgres::connect(postgres, schema, migrator, lifecycle)?;
         Ok(Self { pools })
     }
 }

@@ -100,12 +100,8 @@ async fn on_sqlite(law: impl AsyncFnOnce(Pools<sqlx::Sqlite>)) {
 #[cfg(feature = "testing")]
 async fn on_postgres(law: impl AsyncFnOnce(Pools<sqlx::Postgres>)) {
     let connect = |server: &_, name, lifecycle: &_| {
-        let schema = crate::postgres::Schema {
-            name,
-            migrator: sqlx::migrate::Migrator::with_migrations(Vec::new()),
-            statement_timeout: std::time::Duration::from_secs(2),
-        };
-        crate::postgres::connect(server, schema, lifecycle)
+        let none = sqlx::migrate::Migrator::with_migrations(Vec::new());
+        crate::postgres::connect(server, name, none, lifecycle)
     };
     crate::testing::on_postgres("sql", 2, connect, law).await;
 }
