@@ -38,7 +38,7 @@ struct Schema {
     migrator: Migrator,
 }
 
-/// A pool on the service's schema, whose name is fixed words of ours, never a user's. It returns at once: migrations run as soon as
+/// A pool on the service's schema. It returns at once: migrations run as soon as
 /// the database can be reached, and the part `postgres` is up when they have.
 ///
 /// # Errors
