@@ -21,16 +21,9 @@ const MACROS: &[(&str, &str, &str)] = &[(
 
 /// Macros whose logic has still to move into functions: the package's folder, the macro.
 const MACROS_LEFT: &[(&str, &str)] = &[
-    ("message-service", "laws"),
-    ("rooms-service", "invitations"),
-    ("rooms-service", "laws"),
-    ("rooms-service", "steps"),
-    ("session-service", "laws"),
-    ("session-service", "store"),
     ("tests/e2e", "disruptive_scenarios"),
     ("tests/e2e", "distributed_scenarios"),
     ("tests/e2e", "scenarios"),
-    ("user-service", "laws"),
 ];
 
 /// Files that have still to be split.
